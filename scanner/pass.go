@@ -1,0 +1,249 @@
+package scanner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// pass is one reading of all targets by several workers.
+type pass struct {
+	targets []Target
+	workers int
+	limiter *limiter
+
+	// admit is called for each source that was opened, by one goroutine. An
+	// error ends the pass.
+	admit func(Source) error
+
+	// newTaker is called once by each worker that has something to read.
+	newTaker func() taker
+
+	// inPlace says that take does not read the memory again.
+	inPlace bool
+
+	// keepOne says that the source that is done with first is left open, to be
+	// read again: it is in kept then, and the caller closes it.
+	keepOne bool
+	kept    *opened
+
+	pages atomic.Uint64 // read so far
+	known atomic.Uint64 // pages of the sources opened so far, about
+
+	mu  sync.Mutex // guards what follows, and kept, until run returns
+	err error      // of admit
+	outcome
+}
+
+// taker takes in pages, in two steps for each batch. It may keep neither mem nor
+// runs.
+type taker interface {
+	// look reads the pages. It may be interrupted by a panic, and is called
+	// again then.
+	look(mem []byte)
+
+	// take takes in what look has read last, of the target with that number.
+	take(target int, mem []byte, runs []Run)
+}
+
+// outcome is what became of the targets.
+type outcome struct {
+	tally    Tally
+	refused  []Refusal
+	problems []error
+	gone     int
+	cut      bool // something was not read to the end
+}
+
+// opened is a source that workers read.
+type opened struct {
+	Source
+	target  int
+	pending atomic.Int64 // spans not done yet, and one for the producer
+	dead    atomic.Bool  // the process has gone: the other spans are dropped
+}
+
+// unit is one piece of work.
+type unit struct {
+	source *opened
+	span   Span
+}
+
+// run reads everything, or stops when ctx is done. Sources are opened one by one
+// as workers get to them, so that thousands of processes need few descriptors.
+func (p *pass) run(ctx context.Context) {
+	units := make(chan unit, 4*p.workers)
+	var workers sync.WaitGroup
+	go func() {
+		defer close(units)
+		for i := range p.targets {
+			if !p.produce(ctx, i, units) {
+				p.cutShort()
+				return
+			}
+		}
+	}()
+	for range p.workers {
+		workers.Go(func() { p.work(ctx, units) })
+	}
+	workers.Wait()
+}
+
+// produce opens a target and hands its spans to the workers. It returns false
+// when ctx is done or the target is not admitted.
+func (p *pass) produce(ctx context.Context, i int, units chan<- unit) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	source, err := p.targets[i].Open()
+	if err != nil {
+		p.refuse(p.targets[i].Name, err)
+		return true
+	}
+	src := &opened{Source: source, target: i}
+	src.pending.Store(1)
+	defer p.done(src)
+	if err := p.admit(src); err != nil {
+		p.mu.Lock()
+		p.err = err
+		p.mu.Unlock()
+		return false
+	}
+	spans, err := src.Spans(nil)
+	if err != nil {
+		p.refuse(p.targets[i].Name, err)
+		return true
+	}
+	p.known.Add(src.Pages())
+	for _, span := range spans {
+		src.pending.Add(1)
+		select {
+		case units <- unit{src, span}:
+		case <-ctx.Done():
+			p.done(src)
+			return false
+		}
+	}
+	return true
+}
+
+// done counts a span of a source as done, and closes or keeps it after the last.
+func (p *pass) done(src *opened) {
+	if src.pending.Add(-1) > 0 {
+		return
+	}
+	p.mu.Lock()
+	keep := p.keepOne && p.kept == nil
+	if keep {
+		p.kept = src
+	}
+	p.mu.Unlock()
+	if !keep {
+		_ = src.Close() // it was only read
+	}
+}
+
+// refuse records why a target could not be read at all.
+func (p *pass) refuse(name string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if errors.Is(err, ErrGone) || errors.Is(err, ErrNoProcess) {
+		p.gone++
+		return
+	}
+	p.refused = append(p.refused, Refusal{name, err})
+	p.cut = true
+}
+
+func (p *pass) cutShort() {
+	p.mu.Lock()
+	p.cut = true
+	p.mu.Unlock()
+}
+
+// work reads spans until there are no more.
+func (p *pass) work(ctx context.Context, units <-chan unit) {
+	w := worker{pass: p, ctx: ctx}
+	for u := range units {
+		w.read(u)
+		p.done(u.source)
+	}
+	p.mu.Lock()
+	p.tally.Add(w.tally)
+	p.mu.Unlock()
+}
+
+// worker is what one goroutine keeps.
+type worker struct {
+	pass   *pass
+	ctx    context.Context
+	buffer *Buffer
+	taker  taker
+	tally  Tally
+
+	target   int
+	pageSize int
+	began    time.Time // of the present batch
+}
+
+func (w *worker) read(u unit) {
+	if u.source.dead.Load() {
+		return
+	}
+	if w.ctx.Err() != nil {
+		w.pass.cutShort()
+		return
+	}
+	w.target, w.pageSize = u.source.target, u.source.PageSize()
+	if w.taker == nil {
+		w.buffer = newBuffer(bufferBytes(w.pass.workers, w.pageSize))
+		w.taker = w.pass.newTaker()
+	}
+	w.began = time.Now()
+	var tally Tally
+	var err error
+	image, isImage := u.source.Source.(*Image)
+	if isImage && w.pass.inPlace {
+		tally, err = image.readInPlace(w.ctx, u.span, w.buffer, w.taker.look, w.take)
+	} else {
+		tally, err = u.source.Read(w.ctx, u.span, w.buffer, w.batch)
+	}
+	w.tally.Add(tally)
+	if isImage && err == nil && tally.Skipped[ReasonVanished] > 0 && !u.source.dead.Swap(true) {
+		err = fmt.Errorf("%s became shorter while it was read", u.source.Name())
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrGone):
+		if !u.source.dead.Swap(true) {
+			w.pass.mu.Lock()
+			w.pass.gone++
+			w.pass.mu.Unlock()
+		}
+	case w.ctx.Err() != nil:
+		w.pass.cutShort()
+	default:
+		w.pass.mu.Lock()
+		w.pass.problems = append(w.pass.problems, err)
+		w.pass.cut = true
+		w.pass.mu.Unlock()
+	}
+}
+
+// batch hands pages on.
+func (w *worker) batch(mem []byte, runs []Run) error {
+	w.taker.look(mem)
+	return w.take(mem, runs)
+}
+
+// take hands on pages that were looked at, and keeps to the limits.
+func (w *worker) take(mem []byte, runs []Run) error {
+	w.taker.take(w.target, mem, runs)
+	w.pass.pages.Add(uint64(len(mem) / w.pageSize))
+	w.pass.limiter.pause(w.ctx, len(mem), time.Since(w.began))
+	w.began = time.Now()
+	return nil
+}

@@ -1,0 +1,281 @@
+package scanner
+
+import (
+	"context"
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+)
+
+// Read implements [Source].
+func (p *Process) Read(ctx context.Context, s Span, b *Buffer, each func(mem []byte, runs []Run) error) (Tally, error) {
+	return p.readArea(ctx, s, &p.areas[s.part], b, each)
+}
+
+// readArea is Read of a span in the area a.
+func (p *Process) readArea(ctx context.Context, s Span, a *area, b *Buffer, each func(mem []byte, runs []Run) error) (Tally, error) {
+	q := batch{p: p, area: a, b: b, each: each}
+	b.live.want = b.live.wantMemory[:0]
+	err := p.walk(ctx, s, a, &b.live, &q.tally, q.add)
+	if err == nil {
+		err = q.flush()
+	}
+	if err != nil {
+		return q.tally, err
+	}
+	// A process that has gone has no pages, which must not pass for none.
+	if err := p.same(&b.live); err != nil {
+		return q.tally, p.fail("read", err)
+	}
+	return q.tally, nil
+}
+
+// walk counts the pages of s, in the area a, and calls present for each
+// stretch of pages that are to be read.
+func (p *Process) walk(ctx context.Context, s Span, a *area, b *liveBuffer, t *Tally, present func(start, end uint64) error) error {
+	var also uint64
+	if a.reason == eligible && a.file {
+		also = pageFile
+		if a.noFlags {
+			also |= pageHuge
+		}
+	}
+	for at := s.Start; at < s.End; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, next, err := p.pagemap.next(at, s.End, also, b.regions[:], b)
+		if err != nil {
+			return p.fail("read", err)
+		}
+		at = next
+		for i := range b.regions[:n] {
+			r := b.regions[i]
+			pages := (r.end - r.start) / uint64(p.pageSize)
+			switch {
+			case a.reason != eligible:
+				if r.state&pagePresent != 0 && r.state&pageZero == 0 {
+					t.Skipped[a.reason] += pages
+				}
+			case r.state&pageGuard != 0:
+			case r.state&pagePresent == 0:
+				t.SwappedPages += pages
+			case r.state&pageZero != 0:
+				t.ZeroPages += pages
+			case r.state&pageFile != 0:
+				t.Skipped[ReasonFile] += pages
+			case r.state&pageHuge != 0:
+				// Asked only where the kernel makes no huge pages of copied
+				// ones: in mappings of files. So the file is in a hugetlbfs.
+				t.Skipped[ReasonHugetlb] += pages
+			default:
+				if err := present(r.start, r.end); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// batch gathers pages of one area and reads them together.
+type batch struct {
+	p    *Process
+	area *area
+	b    *Buffer
+	each func(mem []byte, runs []Run) error
+
+	pages int // in b.live.want
+	tally Tally
+}
+
+// add puts the pages of start..end in the batch, and reads it whenever it is
+// full.
+func (q *batch) add(start, end uint64) error {
+	pageSize := q.p.pageSize
+	most := len(q.b.mem) / pageSize
+	for start < end {
+		pages := min(int((end-start)/uint64(pageSize)), most-q.pages)
+		q.b.live.want = addRun(q.b.live.want, start, pages, pageSize)
+		q.pages += pages
+		start += uint64(pages * pageSize)
+		if q.pages == most {
+			if err := q.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// flush reads the pages of the batch and hands them out.
+func (q *batch) flush() error {
+	b, p := q.b, q.p
+	if q.pages == 0 {
+		return nil
+	}
+	q.pages = 0
+	b.runs = b.runs[:0]
+	err := q.read()
+	b.live.want = b.live.wantMemory[:0]
+	if err == nil {
+		err = p.same(&b.live)
+	}
+	if err != nil {
+		return p.fail("read", err)
+	}
+	pages := countPages(b.runs)
+	if pages == 0 {
+		return nil
+	}
+	q.tally.Pages += uint64(pages)
+	return q.each(b.mem[:pages*p.pageSize], b.runs)
+}
+
+func countPages(runs []Run) int {
+	pages := 0
+	for _, r := range runs {
+		pages += r.Pages
+	}
+	return pages
+}
+
+// read reads what is wanted, in one of two ways.
+//
+// process_vm_readv takes half to two thirds of the time, but it pins pages, and
+// since Linux 5.19 the kernel gives a process a copy of its own of an anonymous
+// page that may be shared before that is pinned (mm/gup.c: gup_must_unshare):
+// reading KSM pages so unmerges them, and reading what processes share since a
+// fork copies it and splits its huge pages. /proc/PID/mem does not pin, and reads
+// areas without read permission.
+//
+// So pages are read the fast way only if pagemap says that nobody else maps them,
+// and only of a process without KSM pages: one of those, too, can have no other
+// mapping left. What remains are pages that were shared by a fork: the kernel
+// lets the process keep those, or, if something else uses the page at the moment,
+// copies it and frees it. (The child of a fork can have KSM pages that are not
+// counted as its own before ksmd's next scan. Those that everybody else has
+// given up are copied likewise.)
+func (q *batch) read() error {
+	live := &q.b.live
+	live.alone = live.aloneMemory[:countPages(live.want)]
+	clear(live.alone)
+	if q.area.readable && !q.p.noReadv.Load() && q.p.unmerged(live) {
+		if err := q.findAlone(); err != nil {
+			return err
+		}
+	}
+	return q.fetch()
+}
+
+// fetch reads what is wanted, the fast way what is alone.
+func (q *batch) fetch() error {
+	live := &q.b.live
+	failed := ReasonVanished
+	if !q.area.readable {
+		failed = ReasonUnreadable
+	}
+	for mem := q.b.mem; len(live.want) > 0; {
+		alone, pages := live.alone[0], 1
+		for pages < len(live.alone) && live.alone[pages] == alone {
+			pages++
+		}
+		var n int
+		var err error
+		if alone {
+			n, err = q.readv(mem[:pages*q.p.pageSize])
+		} else {
+			pages = min(pages, live.want[0].Pages)
+			n, err = q.readMem(mem[:pages*q.p.pageSize])
+		}
+		switch {
+		case err == nil, err == unix.EFAULT, err == unix.EIO:
+		case alone && (err == unix.EPERM || err == unix.ENOSYS):
+			// Seccomp forbids the call in many containers, and a kernel can be
+			// without it. The other way has a file that is open.
+			q.p.noReadv.Store(true)
+			clear(live.alone)
+			continue
+		default:
+			return err
+		}
+		done := max(n, 0) / q.p.pageSize
+		q.move(done)
+		mem = mem[done*q.p.pageSize:]
+		if done < pages { // the page behind these can not be read
+			q.tally.Skipped[failed]++
+			live.drop(1, q.p.pageSize)
+			done++
+		}
+		live.alone = live.alone[done:]
+	}
+	return nil
+}
+
+// findAlone stores which of the pages that are wanted only this process maps.
+func (q *batch) findAlone() error {
+	live := &q.b.live
+	alone := live.alone
+	for _, r := range live.want {
+		entries := live.entries[:r.Pages*entryBytes]
+		n, err := unix.Pread(q.p.pagemap.fd, entries, int64(r.Start/uint64(q.p.pageSize)*entryBytes))
+		if err != nil {
+			return err
+		}
+		if n < len(entries) {
+			return unix.ESRCH // the memory is gone
+		}
+		for i := range r.Pages {
+			alone[i] = binary.NativeEndian.Uint64(entries[i*entryBytes:])&entryAlone != 0
+		}
+		alone = alone[r.Pages:]
+	}
+	return nil
+}
+
+// readv reads the first pages that are wanted, in one call for several runs. It
+// stops before the first that can not be read.
+func (q *batch) readv(mem []byte) (int, error) {
+	live := &q.b.live
+	runs := 0
+	for left := len(mem); left > 0; runs++ {
+		r := live.want[runs]
+		n := min(left, r.Pages*q.p.pageSize)
+		live.remote[runs] = unix.RemoteIovec{Base: uintptr(r.Start), Len: n}
+		left -= n
+	}
+	live.local[0].Base = &mem[0]
+	live.local[0].SetLen(len(mem))
+	return unix.ProcessVMReadv(q.p.pid, live.local[:], live.remote[:runs], 0)
+}
+
+// readMem reads pages of the first run that is wanted. It stops before the first
+// that can not be read.
+func (q *batch) readMem(mem []byte) (int, error) {
+	n, err := unix.Pread(q.p.mem, mem, int64(q.b.live.want[0].Start))
+	if err == nil && n == 0 {
+		err = unix.ESRCH // the memory that the file belongs to is gone
+	}
+	return n, err
+}
+
+// move makes the first pages of what is wanted the last of what has been read.
+func (q *batch) move(pages int) {
+	for pages > 0 {
+		r := q.b.live.want[0]
+		n := min(pages, r.Pages)
+		q.b.runs = addRun(q.b.runs, r.Start, n, q.p.pageSize)
+		q.b.live.drop(n, q.p.pageSize)
+		pages -= n
+	}
+}
+
+// drop takes pages off the front of the first run that is wanted, which has as
+// many.
+func (b *liveBuffer) drop(pages, pageSize int) {
+	r := &b.want[0]
+	r.Start += uint64(pages * pageSize)
+	if r.Pages -= pages; r.Pages == 0 {
+		b.want = b.want[1:]
+	}
+}
