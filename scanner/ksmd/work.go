@@ -1,0 +1,105 @@
+package ksmd
+
+import "math/bits"
+
+// Work is what the daemon did since New, as far as it costs time: a model of its
+// CPU time gives each kind a price. All numbers are cumulative.
+type Work struct {
+	Visits    uint64 // pages handed to the merge step
+	Skips     uint64 // pages that smart scan passed over
+	Items     uint64 // items made
+	Checksums uint64 // pages read for their checksum
+	Joins     uint64 // pages merged with a KSM page that there was
+	Pairs     uint64 // pairs of pages made a KSM page
+	Zeros     uint64 // pages replaced by the zero page
+
+	Stable, Unstable Walks
+}
+
+// Walks are the searches in one kind of tree. A search that comes with an
+// insertion into the stable tree is not counted: Pairs has those.
+type Walks struct {
+	// Searches are all.
+	Searches BySize
+
+	// Alike are those for a content of which Options.Alike says so, by the
+	// number of such contents that the tree had.
+	Alike BySize
+}
+
+// BySize counts searches by the size that the tree had, which is rounded to a
+// class: two classes for each doubling. See Levels.
+type BySize [64]uint64
+
+// SizeClass returns the class of BySize of a size, from 0 for none to 63.
+func SizeClass(size int) int {
+	n := bits.Len32(uint32(size))
+	return 2*n + size<<2>>n&1
+}
+
+// Levels returns how deep a tree of a class of BySize is, the logarithm to base 2
+// of the size in the middle of the class, in sixteenths: 16 is one level.
+func Levels(class int) int {
+	switch {
+	case class < 4: // no position, or one
+		return 0
+	case class%2 == 0:
+		return 16*(class/2-1) + 5
+	default:
+		return 16*(class/2) - 3
+	}
+}
+
+// Minus returns what was done since earlier.
+func (w Work) Minus(earlier Work) Work {
+	w.Visits -= earlier.Visits
+	w.Skips -= earlier.Skips
+	w.Items -= earlier.Items
+	w.Checksums -= earlier.Checksums
+	w.Joins -= earlier.Joins
+	w.Pairs -= earlier.Pairs
+	w.Zeros -= earlier.Zeros
+	w.Stable.subtract(&earlier.Stable)
+	w.Unstable.subtract(&earlier.Unstable)
+	return w
+}
+
+func (w *Walks) subtract(earlier *Walks) {
+	for class := range w.Searches {
+		w.Searches[class] -= earlier.Searches[class]
+		w.Alike[class] -= earlier.Alike[class]
+	}
+}
+
+// Work returns what the daemon did.
+func (d *Daemon) Work() Work {
+	w := d.work
+	w.Visits, w.Skips = d.pagesScanned, d.pagesSkipped
+	return w
+}
+
+// population is how many contents a tree holds, and how many of them are alike.
+type population struct{ all, alike int }
+
+func (p *population) add(d *Daemon, c Content, n int) {
+	p.all += n
+	if d.alike != nil {
+		p.addAlike(d, c, n)
+	}
+}
+
+func (p *population) addAlike(d *Daemon, c Content, n int) {
+	if d.alike(c) {
+		p.alike = max(p.alike+n, 0) // a number may have got another meaning, see Daemon.resume
+	}
+}
+
+// searched notes down a search in a tree that holds so many.
+func (s *BySize) searched(size int) { s[SizeClass(size)]++ }
+
+// alikeIn notes down a search for c in a tree that holds p, if c is alike.
+func (w *Walks) alikeIn(d *Daemon, p *population, c Content) {
+	if d.alike(c) {
+		w.Alike.searched(p.alike)
+	}
+}
