@@ -1,0 +1,320 @@
+//go:build amd64 || arm64
+
+package real
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ksmtop/ksmtop/scanner/ksmd"
+	"github.com/ksmtop/ksmtop/sim"
+	"github.com/ksmtop/ksmtop/sysfs"
+)
+
+// Calibrating
+//
+// Each experiment makes memory of one kind and lets ksmd scan it. A model of it
+// does the same and counts the work: so many visits, checksums, searches in trees
+// of such sizes. An experiment is chosen so that all but one kind of work, or two,
+// have been given a cost by those before it:
+//
+//	pairs of equal pages, merged      visits
+//	different pages, rewritten        visits, checksums
+//	different pages, first scan       visits, checksums, items
+//	different pages, of 2^12 to 2^n   visits, checksums, unstable searches
+//	the same beside KSM pages         ... and stable searches
+//	pages alike up to their ends      ... and comparing whole pages
+//	pairs of equal pages, merging     visits, checksums, searches, pairs
+//	eight of each, merging            ... and joins
+//	pages of zeros                    visits, checksums, replacing
+//	replaced by the zero page         addresses without anything to do
+//	different pages, all skipped      skips
+//
+// ksmd works as it mostly does, in batches with sleeps between them. During a sleep its
+// CPU has other things to do, and what ksmd had in the cache is gone: the same scan in
+// one batch took a fifth to a third less (Linux 6.18.44, 2 vCPUs of an Intel Xeon).
+//
+// Scans are repeated, and the median of the CPU time of ksmd counts, which the
+// scheduler measures to the nanosecond.
+
+// Calibrate measures what ksmd's work costs on this machine, in about two minutes. It
+// takes memory for so many pages, at least 1<<14; trees larger than that are
+// extrapolated. Progress, if not nil, is told what is measured. The error is that of
+// ctx, or an *Error; the kernel is good for Reset and Close afterwards.
+func (k *Kernel) Calibrate(ctx context.Context, pages int, progress func(string)) (Calibration, error) {
+	if pages < 1<<14 {
+		return Calibration{}, &Error{Op: "calibrate", Err: unix.EINVAL}
+	}
+	if progress == nil {
+		progress = func(string) {}
+	}
+	c := &calibration{k: k, ctx: ctx, trees: pages, pages: min(pages, most), progress: progress}
+	c.result.Fits = make(map[string]float64)
+	err := c.measure()
+	return c.result, errors.Join(err, ctx.Err())
+}
+
+type calibration struct {
+	k        *Kernel
+	m        *sim.Machine
+	ctx      context.Context
+	trees    int // pages for the largest trees
+	pages    int // pages for what does not depend on trees
+	progress func(string)
+	result   Calibration
+}
+
+// base is the number of pages of the experiments that do not depend on it.
+const base = 1 << 14
+
+// most is the number of pages of those that do, but not by their logarithm.
+const most = 1 << 16
+
+// leastTree is the size of the smallest tree: the pages of smaller ones are all in the
+// cache, which those of a machine are not.
+const leastTree = 1 << 12
+
+// repeats is how often something is measured.
+const repeats = 3
+
+// A scan that is measured is made in batches of so many pages, with so long a sleep
+// between them.
+const (
+	batchPages = 1000
+	batchSleep = 20 * time.Millisecond
+)
+
+func (c *calibration) measure() error {
+	for _, step := range []struct {
+		about string
+		do    func() error
+	}{
+		{"visits", c.visits}, {"checksums and items", c.checksums}, {"skips", c.skips},
+		{"unstable searches", c.unstableSearches}, {"stable searches", c.stableSearches}, {"pages alike", c.alike},
+		{"pairs", c.pairs}, {"joins", c.joins}, {"zero pages", c.zeros},
+		{"batches", c.batches}, {"faults", c.faults}, {"sleep", c.sleep},
+	} {
+		c.progress(step.about)
+		if err := step.do(); err != nil {
+			return err
+		}
+	}
+	return c.k.Reset(c.ctx)
+}
+
+// area is the memory of an experiment: ranges of pages one after another.
+type area []pageRange
+
+// pageRange is pages whose contents are content, content+step and so on.
+type pageRange struct {
+	pages         int
+	content, step uint64
+}
+
+// begin starts an experiment with memory, and knobs, and lets ksmd scan it.
+func (c *calibration) begin(a area, scans int, knobs ...knob) error {
+	if err := c.k.Reset(c.ctx); err != nil {
+		return err
+	}
+	c.m = sim.NewMachine(ksmd.Options{Trees: ksmd.TreesNever})
+	return c.both(func(b sim.Backend) error {
+		for _, x := range knobs {
+			if err := b.Set(c.ctx, x.field, x.value); err != nil {
+				return err
+			}
+		}
+		if err := a.make(c.ctx, b); err != nil {
+			return err
+		}
+		return b.Scan(c.ctx, scans)
+	})
+}
+
+type knob struct {
+	field sysfs.Field
+	value uint64
+}
+
+// make makes the area, of a process of its own.
+func (a area) make(ctx context.Context, b sim.Backend) error {
+	pages := 0
+	for _, r := range a {
+		pages += r.pages
+	}
+	if err := b.Spawn(ctx, "p"); err != nil {
+		return err
+	}
+	if err := b.Map(ctx, "p", "a", pages); err != nil {
+		return err
+	}
+	if err := b.Mergeable(ctx, "p", "a", 0, pages); err != nil {
+		return err
+	}
+	first := 0
+	for _, r := range a {
+		if err := b.Write(ctx, "p", "a", first, r.pages, r.content, r.step); err != nil {
+			return err
+		}
+		first += r.pages
+	}
+	return nil
+}
+
+// Kinds of memory.
+
+func different(pages int) area { return area{{pages, 1, 1}} }
+func equal(pages int) area     { return area{{pages, 1, 0}} }
+func zeros(pages int) area     { return area{{pages, 0, 0}} }
+func alike(pages int) area     { return area{{pages, sim.MaxContent + 2, 1}} }
+func pairs(pages int) area     { return copies(pages, 2) }
+
+// copies has each content n times, far from each other: what is compared is in no
+// cache, as with real memory.
+func copies(pages, n int) area {
+	var a area
+	for range n {
+		a = append(a, pageRange{pages / n, 1, 1})
+	}
+	return a
+}
+
+func (c *calibration) both(do func(sim.Backend) error) error {
+	if err := do(c.k); err != nil {
+		return err
+	}
+	return do(c.m)
+}
+
+// scan lets ksmd scan once, in batches, and returns what that was.
+func (c *calibration) scan() (sim.CostSample, error) {
+	before := c.k.settings[sysfs.PagesToScan]
+	set := func(pages uint64) error {
+		return c.both(func(b sim.Backend) error { return b.Set(c.ctx, sysfs.PagesToScan, pages) })
+	}
+	if err := set(batchPages); err != nil {
+		return sim.CostSample{}, err
+	}
+	s, err := c.timed(func(b sim.Backend) error {
+		if b != c.k {
+			return b.Scan(c.ctx, 1)
+		}
+		for scans := c.k.last.fullScans; c.k.last.fullScans == scans; {
+			last := c.k.last
+			if err := c.k.Batch(c.ctx, 1); err != nil {
+				return err
+			}
+			if c.k.last == last { // nor would it be otherwise the next time
+				return disturbed("the memory that ksmd should scan is gone")
+			}
+			time.Sleep(batchSleep)
+		}
+		return nil
+	})
+	if err != nil {
+		return s, err
+	}
+	return s, set(before)
+}
+
+func (c *calibration) timed(do func(sim.Backend) error) (s sim.CostSample, err error) {
+	work := c.m.Work()
+	before, err := c.cpu()
+	if err != nil {
+		return s, err
+	}
+	if err := c.both(do); err != nil {
+		return s, err
+	}
+	after, err := c.cpu()
+	s.CPU, s.Work = after-before, c.m.Work().Minus(work)
+	return s, err
+}
+
+// cpu returns the CPU time of ksmd, which is parked.
+func (c *calibration) cpu() (time.Duration, error) {
+	c.k.reader.Read(&c.k.now)
+	c.k.fresh = false
+	if !c.k.now.Host.HasKSMD {
+		return 0, &Error{Op: "read the CPU time of ksmd", Err: sysfs.ErrNotSupported}
+	}
+	return c.k.now.Host.KSMD, nil
+}
+
+// scans lets ksmd scan several times, and returns the sample of median time.
+func (c *calibration) scans(n int) (sim.CostSample, error) {
+	var list []sim.CostSample
+	for range n {
+		s, err := c.scan()
+		if err != nil {
+			return s, err
+		}
+		list = append(list, s)
+	}
+	return median(list), nil
+}
+
+func median(list []sim.CostSample) sim.CostSample {
+	slices.SortFunc(list, func(a, b sim.CostSample) int { return int(a.CPU - b.CPU) })
+	return list[len(list)/2]
+}
+
+// again repeats an experiment from its begin, and returns the median of the scans
+// that it returns.
+func (c *calibration) again(experiment func() (sim.CostSample, error)) (sim.CostSample, error) {
+	var list []sim.CostSample
+	for range repeats {
+		s, err := experiment()
+		if err != nil {
+			return s, err
+		}
+		list = append(list, s)
+	}
+	return median(list), nil
+}
+
+// fit fits parts of the costs to samples.
+func (c *calibration) fit(name string, samples []sim.CostSample, parts ...*time.Duration) {
+	if off := c.result.Costs.Fit(samples, parts...); len(samples) > len(parts) {
+		c.result.Fits[name] = off
+	}
+}
+
+// fitOne fits a part to the median of an experiment.
+func (c *calibration) fitOne(part *time.Duration, experiment func() (sim.CostSample, error)) error {
+	s, err := c.again(experiment)
+	if err == nil {
+		c.fit("", []sim.CostSample{s}, part)
+	}
+	return err
+}
+
+// repeated fits a part to scans of memory that does not change.
+func (c *calibration) repeated(part *time.Duration, a area) error {
+	s, err := c.steady(a)
+	if err == nil {
+		c.fit("", []sim.CostSample{s}, part)
+	}
+	return err
+}
+
+// steady returns a scan of memory in which nothing changes any more.
+func (c *calibration) steady(a area) (sim.CostSample, error) {
+	if err := c.begin(a, 2); err != nil {
+		return sim.CostSample{}, err
+	}
+	return c.scans(repeats)
+}
+
+// merging fits a part to the scan that follows so many.
+func (c *calibration) merging(part *time.Duration, a area, scans int, knobs ...knob) error {
+	return c.fitOne(part, func() (sim.CostSample, error) {
+		if err := c.begin(a, scans, knobs...); err != nil {
+			return sim.CostSample{}, err
+		}
+		return c.scan()
+	})
+}
