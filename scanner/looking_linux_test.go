@@ -215,18 +215,32 @@ func forkedChild(c *child, args []string) error {
 	return nil
 }
 
-// sharingOf returns how much of a process's memory it shares.
+// sharingOf returns how much of a process's anonymous areas it shares. Pages of
+// files, its own program among them, are shared with whoever maps them next.
 func sharingOf(t *testing.T, pid int) []string {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
+	var area string
 	var lines []string
 	for line := range strings.Lines(string(text)) {
-		switch key, _, _ := strings.Cut(line, ":"); key {
-		case "Rss", "Shared_Dirty", "Private_Dirty", "Anonymous", "AnonHugePages", "KSM":
-			lines = append(lines, strings.Join(strings.Fields(line), " "))
+		fields := strings.Fields(line)
+		switch fields[0] {
+		case "Rss:", "Shared_Dirty:", "Private_Dirty:", "Anonymous:", "AnonHugePages:", "KSM:":
+			if area != "" {
+				lines = append(lines, area+" "+strings.Join(fields, " "))
+			}
+		default:
+			const inode = 4
+			if strings.HasSuffix(fields[0], ":") {
+				continue
+			}
+			area = ""
+			if fields[inode] == "0" {
+				area = fields[0]
+			}
 		}
 	}
 	return lines
