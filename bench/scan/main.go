@@ -3,7 +3,7 @@
 // Command scan measures ksmtop scan against what bounds it, and against what else
 // finds equal pages, all in one run and in turn:
 //
-//	go run ./bench/scan [-size 4G] [-rounds 5] [-dir DIR]
+//	go run ./bench/scan [-size 4G] [-rounds 5] [-dir DIR] [-against reading,duperemove,ksmd]
 //
 // A child process holds size bytes of private memory in 4 KiB pages: 70 % with a
 // content of their own, 25 % drawn from a pool, the more popular ones more often,
@@ -34,6 +34,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/ksmtop/ksmtop/bench/internal/measure"
@@ -44,6 +46,7 @@ import (
 type options struct {
 	size   int64 // of the target, in bytes
 	rounds int
+	peers  []string // what to measure against
 
 	*measure.Scratch
 	ksmtop measure.Ksmtop
@@ -71,15 +74,24 @@ func run(ctx context.Context) (err error) {
 	size := flag.String("size", "4G", "the size of the memory, in `BYTES`")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each is measured, an odd number")
 	dir := flag.String("dir", os.TempDir(), "where the image goes, on a disk")
+	against := flag.String("against", "reading,duperemove,ksmd", "the `PEERS` to measure against")
 	flag.Parse()
+	o.peers = strings.Split(*against, ",")
+	for _, peer := range o.peers {
+		if !slices.ContainsFunc(comparisons, func(c comparison) bool { return c.peer == peer }) {
+			return fmt.Errorf("-against: there is no %q", peer)
+		}
+	}
 	if err := o.setSize(*size); err != nil {
 		return err
 	}
 	if o.rounds < 1 || o.rounds%2 == 0 {
 		return fmt.Errorf("-rounds: %d: must be odd", o.rounds)
 	}
-	if _, err := exec.LookPath("duperemove"); err != nil {
-		return err
+	if slices.Contains(o.peers, "duperemove") {
+		if _, err := exec.LookPath("duperemove"); err != nil {
+			return err
+		}
 	}
 	if o.Scratch, err = measure.NewScratch(*dir); err != nil {
 		return err
@@ -97,6 +109,19 @@ func run(ctx context.Context) (err error) {
 	return nil
 }
 
+// comparison measures against one peer. ksmd comes last: what it has merged and
+// unmerged lies elsewhere in memory.
+type comparison struct {
+	peer string
+	with func(*options, context.Context) error
+}
+
+var comparisons = []comparison{
+	{"reading", (*options).withReading},
+	{"duperemove", (*options).withDuperemove},
+	{"ksmd", (*options).withKSMD},
+}
+
 // compare measures everything and prints the table.
 func (o *options) compare(ctx context.Context) error {
 	err := measure.Reset()
@@ -110,8 +135,11 @@ func (o *options) compare(ctx context.Context) error {
 	fmt.Printf("%s, %d MiB, medians of %d\n\n", measure.Conditions(), o.size>>20, o.rounds)
 	fmt.Println("| ksmtop scan | seconds | compared with | seconds | ratio | limit | goal | |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
-	for _, with := range []func(context.Context) error{o.withReading, o.withDuperemove, o.withKSMD} {
-		if err := with(ctx); err != nil {
+	for _, c := range comparisons {
+		if !slices.Contains(o.peers, c.peer) {
+			continue
+		}
+		if err := c.with(o, ctx); err != nil {
 			return err
 		}
 	}
