@@ -60,6 +60,7 @@ type Costs struct {
 	Item     time.Duration `json:"item_ns"`     // making the item of a page seen for the first time
 	Checksum time.Duration `json:"checksum_ns"` // of a page
 	Join     time.Duration `json:"join_ns"`     // merging a page with a KSM page
+	Rejoin   time.Duration `json:"rejoin_ns"`   // with one that still is in the cache: see ksmd.Work.Rejoins
 	Pair     time.Duration `json:"pair_ns"`     // making two pages a KSM page, and inserting that
 	Zero     time.Duration `json:"zero_ns"`     // replacing a page by the zero page
 
@@ -88,6 +89,7 @@ func DefaultCosts() Costs {
 		Item:          150,
 		Checksum:      500,
 		Join:          1800,
+		Rejoin:        1800,
 		Pair:          2900,
 		Zero:          1480,
 		StableLevel:   63,
@@ -108,7 +110,7 @@ func (c *Costs) Check() error {
 		cost time.Duration
 	}{
 		{"batch_ns", c.Batch}, {"visit_ns", c.Visit}, {"skip_ns", c.Skip}, {"empty_ns", c.Empty}, {"item_ns", c.Item},
-		{"checksum_ns", c.Checksum}, {"join_ns", c.Join}, {"pair_ns", c.Pair}, {"zero_ns", c.Zero},
+		{"checksum_ns", c.Checksum}, {"join_ns", c.Join}, {"rejoin_ns", c.Rejoin}, {"pair_ns", c.Pair}, {"zero_ns", c.Zero},
 		{"stable_level_ns", c.StableLevel}, {"stable_miss_ns", c.StableMiss},
 		{"unstable_level_ns", c.UnstableLevel}, {"unstable_miss_ns", c.UnstableMiss},
 		{"alike_level_ns", c.AlikeLevel}, {"fault_ns", c.Fault},
@@ -155,7 +157,8 @@ func (p *prices) cpu(w *ksmd.Work) time.Duration {
 		time.Duration(w.Skips)*p.Skip +
 		time.Duration(w.Items)*p.Item +
 		time.Duration(w.Checksums)*p.Checksum +
-		time.Duration(w.Joins)*p.Join +
+		time.Duration(w.Joins-w.Rejoins)*p.Join +
+		time.Duration(w.Rejoins)*p.Rejoin +
 		time.Duration(w.Pairs)*p.Pair +
 		time.Duration(w.Zeros)*p.Zero
 	for class := range p.alike {

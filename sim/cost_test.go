@@ -97,6 +97,21 @@ func TestWorkDoesNotDependOnTrees(t *testing.T) {
 	})
 }
 
+// Of four equal pages and one far behind them, two come soon after another.
+func TestWorkTellsRejoins(t *testing.T) {
+	h := fakeHost(t, HostOptions{Costs: noCosts}, []*fakeGuest{
+		writes(4, 1, 0), writes(2*ksmd.Recent, 100, 1), writes(1, 1, 0),
+	}, "pages_to_scan", "1000")
+	advance(t, h, 24*time.Millisecond)
+	if w := h.daemon.Work(); w.Pairs != 1 || w.Joins != 3 || w.Rejoins != 2 {
+		t.Errorf("%d pairs, %d joins, %d of what was joined just before, want 1, 3, 2", w.Pairs, w.Joins, w.Rejoins)
+	}
+	prices := newPrices(Costs{Join: 100, Rejoin: 10, Pair: 1})
+	if got := prices.cpu(&ksmd.Work{Pairs: 1, Joins: 3, Rejoins: 2}); got != 121 {
+		t.Errorf("they cost %d, want 121", got)
+	}
+}
+
 // Six pairs, two more that are alike, and a page that has no equal.
 func TestWork(t *testing.T) {
 	h := fakeHost(t, HostOptions{Costs: noCosts}, []*fakeGuest{

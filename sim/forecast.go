@@ -70,13 +70,13 @@ func (c Costs) Forecast(still []StillContents, zeroPages uint64, k *sysfs.Knobs)
 	zeros := float64(zeroPages) * float64(c.Zero)
 	return Forecast{
 		First:  scan(func(float64) float64 { return visits + pages*float64(c.Item) }),
-		Second: scan(func(f float64) float64 { return visits + zeros + p.searches(still, f) }),
+		Second: scan(func(f float64) float64 { return visits + zeros + p.searches(still, pages, f) }),
 	}
 }
 
 // searches returns what searches and merges of the second scan would cost, in
-// nanoseconds, if all of it were as it is when a share f has been visited.
-func (p *prices) searches(still []StillContents, f float64) float64 {
+// nanoseconds, if all of it were as it is when a share f of the pages has been visited.
+func (p *prices) searches(still []StillContents, pages, f float64) float64 {
 	var waiting, merged float64
 	for _, s := range still {
 		n, none := float64(s.Contents), math.Pow(1-f, s.Copies)
@@ -93,7 +93,9 @@ func (p *prices) searches(still []StillContents, f float64) float64 {
 			pair = min(1-first, (s.Copies-1)*f*math.Pow(1-f, s.Copies-2))
 		}
 		join := max(0, 1-first-pair)
-		each := float64(stable) + (first+pair)*float64(unstable) + pair*float64(p.Pair) + join*float64(p.Join)
+		again := 1 - math.Pow(1-min(1, s.Copies/pages), ksmd.Recent)
+		merge := pair*float64(p.Pair) + join*(again*float64(p.Rejoin)+(1-again)*float64(p.Join))
+		each := float64(stable) + (first+pair)*float64(unstable) + merge
 		sum += s.Copies * float64(s.Contents) * each
 	}
 	return sum

@@ -109,6 +109,7 @@ func calibrationText(machine string, c *real.Calibration, saved string) string {
 	row(x.Skip, standard.Skip, "a page that smart scan skips")
 	row(x.Empty, standard.Empty, "an address at which there is nothing to do")
 	row(x.Join, standard.Join, "merging a page with a KSM page")
+	row(x.Rejoin, standard.Rejoin, "merging a page with one that others were merged with just before")
 	row(x.Pair, standard.Pair, "making a KSM page of two pages")
 	row(x.Zero, standard.Zero, "replacing a page by the zero page")
 	row(x.UnstableLevel, standard.UnstableLevel, "a level of the unstable tree")

@@ -118,6 +118,7 @@ type Daemon struct {
 	dirty, due                       int // chains that a search would change, or prune
 	pagesScanned, pagesSkipped       uint64
 	work                             Work // but for Visits and Skips
+	joined                           joinedAt
 }
 
 // trees are the stable and the unstable tree of a NUMA node, or of all.

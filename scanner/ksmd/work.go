@@ -10,10 +10,31 @@ type Work struct {
 	Items     uint64 // items made
 	Checksums uint64 // pages read for their checksum
 	Joins     uint64 // pages merged with a KSM page that there was
+	Rejoins   uint64 // of them, those with one that was joined or made at most Recent visits before
 	Pairs     uint64 // pairs of pages made a KSM page
 	Zeros     uint64 // pages replaced by the zero page
 
 	Stable, Unstable Walks
+}
+
+// Recent is how many visits a page stays in the caches of the CPU, about: ksmd reads two
+// pages at a visit that merges, and this many take half a megabyte.
+const Recent = 64
+
+// joinedAt remembers which KSM pages were joined last, and when. A place can be that of
+// several nodes, of which it knows the last.
+type joinedAt [Recent]struct {
+	node   Node
+	visits uint64
+}
+
+// again notes down that node n is joined or made, and reports whether it was shortly
+// before.
+func (j *joinedAt) again(n Node, visits uint64) bool {
+	last := &j[n%Recent]
+	was := *last
+	last.node, last.visits = n, visits
+	return was.node == n && visits-was.visits <= Recent
 }
 
 // Walks are the searches in one kind of tree. A search that comes with an
@@ -57,6 +78,7 @@ func (w Work) Minus(earlier Work) Work {
 	w.Items -= earlier.Items
 	w.Checksums -= earlier.Checksums
 	w.Joins -= earlier.Joins
+	w.Rejoins -= earlier.Rejoins
 	w.Pairs -= earlier.Pairs
 	w.Zeros -= earlier.Zeros
 	w.Stable.subtract(&earlier.Stable)

@@ -44,6 +44,9 @@ func (c *calibration) checksums() error {
 }
 
 func (c *calibration) joins() error { return c.merging(&c.result.Costs.Join, copies(c.pages, 8), 1) }
+func (c *calibration) rejoins() error {
+	return c.merging(&c.result.Costs.Rejoin, equal(c.pages), 1)
+}
 func (c *calibration) pairs() error { return c.merging(&c.result.Costs.Pair, pairs(c.pages), 1) }
 
 // skips is of the first scan that skips all pages.

@@ -30,6 +30,7 @@ import (
 //	pages alike up to their ends      ... and comparing whole pages
 //	pairs of equal pages, merging     visits, checksums, searches, pairs
 //	eight of each, merging            ... and joins
+//	equal pages, merging              joins of what was joined last
 //	pages of zeros                    visits, checksums, replacing
 //	replaced by the zero page         addresses without anything to do
 //	different pages, all skipped      skips
@@ -95,7 +96,7 @@ func (c *calibration) measure() error {
 	}{
 		{"visits", c.visits}, {"checksums and items", c.checksums}, {"skips", c.skips},
 		{"unstable searches", c.unstableSearches}, {"stable searches", c.stableSearches}, {"pages alike", c.alike},
-		{"pairs", c.pairs}, {"joins", c.joins}, {"zero pages", c.zeros},
+		{"pairs", c.pairs}, {"joins", c.joins}, {"joins of the same", c.rejoins}, {"zero pages", c.zeros},
 		{"batches", c.batches}, {"faults", c.faults}, {"sleep", c.sleep},
 	} {
 		c.progress(step.about)
