@@ -94,7 +94,7 @@ func FuzzScan(f *testing.F) {
 				live[content]++
 				sparse[content]++
 				write = files
-			case i < eligible && kind == zeroMapped && self.ZeroPagesKnown():
+			case i < eligible && kind == zeroMapped && self.ZeroPagesKnown() && zerosMapped(t):
 				want.MappedZeroPages += 2 // once in place, once as a process
 			case i < eligible && kind == zeroMapped:
 				live[0]++

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ksmtop/ksmtop/internal/ksmtest"
+	"github.com/ksmtop/ksmtop/internal/zeropage"
 )
 
 // TestQuirk asks for more regions at once than the kernel collects, which
@@ -67,6 +68,16 @@ func needPagemapScan(t *testing.T, p *Process) {
 	default:
 		t.Skip("PAGEMAP_SCAN needs Linux 6.7")
 	}
+}
+
+// zerosMapped reports whether memory that is only read becomes the zero page.
+func zerosMapped(t testing.TB) bool {
+	t.Helper()
+	mapped, err := zeropage.Mapped()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mapped
 }
 
 // TestSparseSpans has a page at either end of an area of 256 GiB.

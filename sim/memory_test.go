@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ksmtop/ksmtop/scanner/ksmd"
+	"github.com/ksmtop/ksmtop/sysfs"
 )
 
 // twin is a memory too slow and simple to be wrong: every page knows who maps it.
@@ -589,4 +590,29 @@ func FuzzMemory(f *testing.F) {
 		c.run(ops)
 		c.end()
 	})
+}
+
+// Where the kernel maps no zero page, reading makes pages that ksmd may merge.
+func TestReadsMakePages(t *testing.T) {
+	for _, makes := range []bool{false, true} {
+		m := NewMachine(ksmd.Options{})
+		if makes {
+			m.ReadsMakePages()
+		}
+		script, err := Parse("reads", []byte("spawn p\nmap p a 9\nmergeable p a 0 9\nwrite p a 0 2 7\nread p a 1 4\nscan 2\nshow end\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Run(t.Context(), script, m); err != nil {
+			t.Fatal(err)
+		}
+		var want [3]sysfs.Pages // shared, sharing, unshared
+		if want = [...]sysfs.Pages{0, 0, 2}; makes {
+			want = [...]sysfs.Pages{1, 2, 2}
+		}
+		c := m.daemon.Counters()
+		if got := [...]sysfs.Pages{c.PagesShared, c.PagesSharing, c.PagesUnshared}; got != want {
+			t.Errorf("reads make pages: %t: shared, sharing and unshared pages %d, want %d", makes, got, want)
+		}
+	}
 }

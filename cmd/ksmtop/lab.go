@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,8 @@ type labFlags struct {
 	engine string
 	rules  string
 	force  bool
+
+	readsMakePages bool // as on the kernel beside the model
 
 	check  bool
 	tsv    string
@@ -218,6 +221,9 @@ func (f *labFlags) model(engine string, pageBytes int) sim.RunFunc {
 	return func(ctx context.Context, s *sim.Script) (sim.Outcome, error) {
 		m := sim.NewMachine(f.machineOptions(engine, pageBytes))
 		defer m.Close()
+		if f.readsMakePages {
+			m.ReadsMakePages()
+		}
 		r := sim.Runner{Backend: m, PageSize: pageBytes}
 		return r.Outcome(ctx, s)
 	}
@@ -246,12 +252,17 @@ func (f *labFlags) runScripts(cmd *cobra.Command, args []string) error {
 	}
 	var total labTotal
 	if err := f.withSides(cmd.Context(), func(ctx context.Context, sides []labSide) error {
+		if f.readsMakePages && slices.ContainsFunc(scripts, labScript.reads) {
+			fmt.Fprintln(cmd.ErrOrStderr(), noteReadsMakePages)
+		}
 		return f.runAll(ctx, scripts, many, sides, out, &total)
 	}); err != nil {
 		return errors.Join(append(total.errs, err)...)
 	}
 	return total.err()
 }
+
+const noteReadsMakePages = "note: this kernel maps no zero page: where a script reads what was not written, it makes a page"
 
 // runAll runs scripts one after another and prints what comes of each. many says
 // that a line is enough for one.

@@ -50,6 +50,7 @@ func (f *labFlags) withSides(ctx context.Context, fn func(context.Context, []lab
 	began := false
 	err := real.Guard(ctx, f.fsys, sysfs.GuardOptions{Force: f.force}, func(ctx context.Context, k *real.Kernel) error {
 		began = true
+		f.readsMakePages = k.ReadsMakePages()
 		kernel := labSide{onKernel, kernelRun(k)}
 		if f.on == onKernel {
 			return fn(ctx, []labSide{kernel})

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ksmtop/ksmtop/sim"
@@ -26,6 +27,11 @@ func isStdin(args []string) bool {
 type labScript struct {
 	*sim.Script
 	want *sim.Table // with --check
+}
+
+// reads reports whether memory is read.
+func (s labScript) reads() bool {
+	return slices.ContainsFunc(s.Ops, func(op sim.Op) bool { return op.Kind == sim.OpRead })
 }
 
 // readScripts reads and checks all scripts that args name. many says that one is

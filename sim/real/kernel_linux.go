@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ksmtop/ksmtop/internal/kept"
+	"github.com/ksmtop/ksmtop/internal/zeropage"
 	"github.com/ksmtop/ksmtop/sim"
 	"github.com/ksmtop/ksmtop/sysfs"
 )
@@ -52,6 +53,13 @@ type Kernel struct {
 }
 
 var _ sim.Backend = (*Kernel)(nil)
+
+// ReadsMakePages reports whether this kernel maps no zero page, so that a script's
+// reads make pages: see sim.MemoryOptions. If it does not tell, it maps it as most do.
+func (k *Kernel) ReadsMakePages() bool {
+	mapped, err := zeropage.Mapped()
+	return err == nil && !mapped
+}
 
 // startSettings are the knobs at the start of a script where they differ from
 // the defaults: ksmd is to scan when told to, everything at once, and nothing is

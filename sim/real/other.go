@@ -20,6 +20,9 @@ type Kernel struct{ sim.Backend }
 // Reset fails.
 func (*Kernel) Reset(context.Context) error { return errNotHere }
 
+// ReadsMakePages returns false.
+func (*Kernel) ReadsMakePages() bool { return false }
+
 var errNotHere = &Error{Op: "run a script", Err: sysfs.ErrNotSupported, hint: "scripts run on Linux on amd64 and arm64; the model runs everywhere"}
 
 // Guard fails.
