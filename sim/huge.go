@@ -24,7 +24,9 @@ import (
 // Since Linux 6.12 the kernel does not keep the pages of zeros of a huge page that it
 // splits: it frees them and maps the zero page. That saves memory as merging does,
 // and counts nowhere, not even in ksm_zero_pages. A page of zeros that was itself to
-// be merged has gone by then; that attempt fails.
+// be merged has gone by then; that attempt fails. And one that waited in the unstable
+// tree keeps its place there, where all searches for zeros give up until the next
+// scan. So of huge pages that are full of zeros one is freed a scan.
 //
 // A huge page comes, full of zeros, where one of its pages is written and none was
 // there, in an area that wants huge pages. A forked child has its parent's huge pages,

@@ -102,6 +102,8 @@ func TestHugeOnTheKernel(t *testing.T) {
 					switch r := rng.IntN(1000); {
 					case i/hugeUnit == 1 && seed%2 == 0: // alone, and never split
 						contents[i] = 1<<30 + uint64(i)
+					case i/hugeUnit != 1 && seed == 1: // zeros only
+						contents[i] = 0
 					case r < zeros:
 						contents[i] = 0
 					case r < zeros+common:

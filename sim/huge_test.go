@@ -182,6 +182,22 @@ func TestHugeZeros(t *testing.T) {
 	}
 }
 
+// Of huge pages that are full of zeros each scan splits one: the first of its pages is
+// gone then, but keeps its place in the unstable tree, where searches for other zeros
+// give up.
+func TestHugePagesOfZeros(t *testing.T) {
+	const units = 4
+	for trees := ksmd.TreesWhenNeeded; trees <= ksmd.TreesNever; trees++ {
+		h := newHugeMachine(t, ksmd.Options{Trees: trees}, make([]uint64, units*hugeUnit))
+		for scan := range 2 + units {
+			h.daemon.Scan()
+			if got, want := h.memory.FreedZeros(h.process), min(scan, units)*hugeUnit; got != want {
+				t.Errorf("trees %d: after scan %d %d pages are freed, want %d", trees, 1+scan, got, want)
+			}
+		}
+	}
+}
+
 // A forked child shares huge pages until it writes; splitting one splits it for both.
 func TestHugeFork(t *testing.T) {
 	contents := make([]uint64, 2*512)

@@ -63,7 +63,8 @@ const (
 	// only; chains until their content is searched for, so StableNodeChains and
 	// StableNodeDups may be larger at any time. And a page that is written to or
 	// vanishes while it is in the unstable tree leads no search astray, so that
-	// pages can merge which the kernel would have missed until the next scan.
+	// pages can merge which the kernel would have missed until the next scan; but
+	// one of zeros that has vanished ends searches for zeros, as it does with trees.
 	// For memory that changes between scans only, everything but chains and dups
 	// is exact at the end of every scan, as long as no two KSM pages of one content
 	// have room: which of them a page joins depends on the searches that only passed

@@ -157,10 +157,11 @@ func (d *Daemon) findOrInsert(it *item, id itemID, m *Mapping, numa int) (equal 
 			case ok && met.Content == m.Content:
 				equal, page = d.partner(equal, met, numa)
 				return equal, page, equal == 0
-			case d.walk != TreesNever || met.Page == m.Page:
+			case d.walk != TreesNever, met.Page == m.Page, !ok && m.Content == 0:
 				return 0, 0, true
 			}
-			// It has changed: this one takes its place.
+			// It has another content by now, or has gone: then this one takes its
+			// place, since only of zeros the number surely stands for the same.
 		}
 		t.note(id, m.Content, waits)
 	}
