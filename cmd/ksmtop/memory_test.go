@@ -66,9 +66,9 @@ func TestWhatIfComesTrue(t *testing.T) {
 				pids = append(pids, strconv.Itoa(p.Process.Pid))
 			}
 			x := inTmux(t, "-d", "100ms", "--no-config")
-			x.wait([]string{"[1 Overview]", "ksmd"})
+			x.wait([]string{"[1 Over", "ksmd"})
 			x.keys("5")
-			x.wait([]string{"[5 What-if]", "[16] pages on a KSM page at most", "nothing is changed by asking"})
+			x.wait([]string{"[5 What-if", "[16] pages on a KSM page at most", "nothing is changed by asking"})
 			x.target(pids...)
 			x.keys("r")
 			shown := x.wait([]string{"would save", "rmap items", "already saved .", "first pass    ~", "merged after  ~"}, "reading", "partial")
@@ -117,7 +117,7 @@ func TestMemoryViewsInTmux(t *testing.T) {
 	x.wait([]string{"5  What-if"})
 
 	x.keys("3")
-	x.wait([]string{"[3 VMAs]"})
+	x.wait([]string{"[3 VMA"})
 	x.keys("o", pid, "Enter")
 	shown := x.wait([]string{"Areas of " + pid + " ksm-workload by address", "ADDRESS", " areas  rss "}, "reading")
 	if !strings.Contains(shown, " file ") {
@@ -133,7 +133,7 @@ func TestMemoryViewsInTmux(t *testing.T) {
 	x.keys("Enter")
 	x.wait([]string{"DUP~", "looked at"})
 	x.keys("q", "4")
-	x.wait([]string{"[4 Sharing]", "all processes that may be read"})
+	x.wait([]string{"[4 Shar", "all processes that may be read"})
 	x.target(pid)
 	x.keys("r")
 	x.wait([]string{"would save", "Groups by process", pid + " ksm-workload"}, "reading")
@@ -142,13 +142,13 @@ func TestMemoryViewsInTmux(t *testing.T) {
 	x.keys("/", "zero", "Enter")
 	x.wait([]string{"all zero"}, "Search:")
 	x.keys("b", "Home", "Down", "Enter")
-	x.wait([]string{"Most copied", "[4 Sharing]"}, "reading", "Groups\n")
+	x.wait([]string{"Most copied", "[4 Shar"}, "reading", "Groups\n")
 	x.keys("v")
 	x.wait([]string{"Groups by user"})
 	x.keys("w")
-	x.wait([]string{"[5 What-if]", "would save", "already saved .", "first pass    ~"}, "reading")
+	x.wait([]string{"[5 What-if", "would save", "already saved .", "first pass    ~"}, "reading")
 	x.keys("Escape")
-	x.wait([]string{"[4 Sharing]"})
+	x.wait([]string{"[4 Shar"})
 	if err := p.stdin.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestScanIsStoppedInTmux(t *testing.T) {
 	needReading(t)
 	p := launch(t, "ksm-workload", "200", "0", "0")
 	x := inTmux(t, "-d", "100ms", "--no-config")
-	x.wait([]string{"[1 Overview]"})
+	x.wait([]string{"[1 Over"})
 	x.keys("5", "Down", "Down", "Down", "Enter", "1", "Enter") // percent of a CPU, so that it takes long
 	x.wait([]string{"[1]% of one CPU at most"})
 	x.target(strconv.Itoa(p.Process.Pid))

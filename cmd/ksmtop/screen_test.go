@@ -274,7 +274,7 @@ func TestScreenMouse(t *testing.T) {
 	click := func(x, y int) { c.send(fmt.Sprintf("\x1b[<0;%d;%dM\x1b[<0;%d;%dm", x, y, x, y)) }
 	const anew = "\x0c"
 	click(16, 2)
-	c.wait("[2 Processes]")
+	c.wait("[2 Proc")
 	c.forget()
 	click(12, 4) // USER
 	c.send(anew)
@@ -287,7 +287,7 @@ func TestScreenMouse(t *testing.T) {
 	c.forget()
 	click(2, 24) // Esc Close
 	c.send(anew)
-	c.wait("[2 Processes]")
+	c.wait("[2 Proc")
 	c.send("\x1b[<65;30;6M") // the wheel
 	c.forget()
 	click(2, 24) // F1 Help
