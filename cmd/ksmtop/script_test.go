@@ -10,12 +10,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/signal"
 	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode/utf8"
 
@@ -36,6 +38,9 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
 		panic(err)
 	}
+	if strings.HasSuffix(os.Args[0], ".test") { // not one of these programs
+		heedSignals()
+	}
 	testscript.Main(m, map[string]func(){
 		"ksmtop":       main,
 		"ksmtop-panic": panicMain,
@@ -45,6 +50,16 @@ func TestMain(m *testing.M) {
 		"ksm-hostile":  hostileMain,
 		"scans":        scansMain,
 	})
+}
+
+// heedSignals makes the programs that tests start end by signals, which ksmtop leaves
+// ignored where it finds them so: as in jobs that a shell has put in the background.
+func heedSignals() {
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 }
 
 // kernels is the directory with the fixture trees.
