@@ -11,6 +11,7 @@ type Buffer struct {
 	runs []Run  // at most maxRuns
 
 	live liveBuffer
+	ways ways // of reading images
 }
 
 // NewBuffer returns a buffer.

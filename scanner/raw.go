@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"os"
 	"syscall"
+	"time"
 )
 
 // MinPageSize and MaxPageSize are the limits of the page size of an [Image],
@@ -166,27 +167,43 @@ func (r *imageReader) read(ctx context.Context, s Span) (Tally, error) {
 		}
 		r.tally.HolePages += uint64((data - at) / int64(r.m.pageSize))
 		for at = data; at < hole; {
-			next := min(hole, at+BatchBytes)
-			if r.inPlace && next-at >= leastMapped {
-				if err := r.flush(); err != nil {
-					return r.tally, err
-				}
-				if at, err = r.mapped(at, next); err != nil {
-					return r.tally, err
-				}
+			if !r.inPlace || hole-at < leastMapped {
+				err = r.copy(at, hole)
+				at = hole
+			} else {
+				at, err = r.piece(at, hole)
 			}
-			if err := r.copy(at, next); err != nil {
+			if err != nil {
 				return r.tally, err
 			}
-			at = next
 		}
 	}
 	return r.tally, r.flush()
 }
 
-// leastMapped is from how many bytes on it is quicker to map them than to copy
-// them.
-const leastMapped = 128 << 10
+// piece reads a piece of the file, at least of leastMapped bytes if that is what
+// there is, in the way that is quicker here. It returns where the piece ends.
+func (r *imageReader) piece(at, end int64) (reached int64, err error) {
+	if err := r.flush(); err != nil {
+		return at, err
+	}
+	way, size := r.b.ways.next(int64(len(r.b.mem)))
+	end = min(end, at+size)
+	began := time.Now()
+	if way == wayMap {
+		reached, err = r.mapped(at, end)
+	} else {
+		reached = at
+	}
+	if err == nil {
+		err = r.copy(reached, end)
+	}
+	if err == nil {
+		err = r.flush()
+	}
+	r.b.ways.took(way, end-at, time.Since(began))
+	return end, err
+}
 
 // copy reads a piece of the file into the buffer, and hands out what is there
 // whenever it is full.
