@@ -23,7 +23,8 @@ import (
 //
 //	n*Level + max(0, n-CachedLevels)*Miss
 //
-// and if the contents are equal up to their ends each of the levels that have such
+// without misses if the same content was searched for shortly before (ksmd.Recent), and
+// if the contents are equal up to their ends each of the levels that have such
 // contents costs AlikeLevel more, in which two whole pages are read.
 //
 // # How well it fits
@@ -129,7 +130,8 @@ func (c *Costs) Check() error {
 // prices are Costs made ready: the costs of searches by class of ksmd.BySize.
 type prices struct {
 	Costs
-	stable, unstable, alike [len(ksmd.BySize{})]time.Duration
+	stable, unstable, alike    [len(ksmd.BySize{})]time.Duration
+	stableAgain, unstableAgain [len(ksmd.BySize{})]time.Duration
 }
 
 func newPrices(c Costs) prices {
@@ -140,6 +142,7 @@ func newPrices(c Costs) prices {
 		p.stable[class] = (n*c.StableLevel + missed*c.StableMiss) / 16
 		p.unstable[class] = (n*c.UnstableLevel + missed*c.UnstableMiss) / 16
 		p.alike[class] = n * c.AlikeLevel / 16
+		p.stableAgain[class], p.unstableAgain[class] = n*c.StableLevel/16, n*c.UnstableLevel/16
 	}
 	return p
 }
@@ -163,8 +166,10 @@ func (p *prices) cpu(w *ksmd.Work) time.Duration {
 		time.Duration(w.Pairs)*p.Pair +
 		time.Duration(w.Zeros)*p.Zero
 	for class := range p.alike {
-		sum += time.Duration(w.Stable.Searches[class])*p.stable[class] +
-			time.Duration(w.Unstable.Searches[class])*p.unstable[class] +
+		sum += time.Duration(w.Stable.Searches[class]-w.Stable.Again[class])*p.stable[class] +
+			time.Duration(w.Stable.Again[class])*p.stableAgain[class] +
+			time.Duration(w.Unstable.Searches[class]-w.Unstable.Again[class])*p.unstable[class] +
+			time.Duration(w.Unstable.Again[class])*p.unstableAgain[class] +
 			time.Duration(w.Stable.Alike[class]+w.Unstable.Alike[class])*p.alike[class]
 	}
 	return sum

@@ -97,14 +97,31 @@ func TestWorkDoesNotDependOnTrees(t *testing.T) {
 	})
 }
 
-// Of four equal pages and one far behind them, two come soon after another.
-func TestWorkTellsRejoins(t *testing.T) {
+// Of four equal pages and one far behind them three come soon after another.
+func TestWorkTellsWhatIsRecent(t *testing.T) {
 	h := fakeHost(t, HostOptions{Costs: noCosts}, []*fakeGuest{
 		writes(4, 1, 0), writes(2*ksmd.Recent, 100, 1), writes(1, 1, 0),
 	}, "pages_to_scan", "1000")
 	advance(t, h, 24*time.Millisecond)
 	if w := h.daemon.Work(); w.Pairs != 1 || w.Joins != 3 || w.Rejoins != 2 {
 		t.Errorf("%d pairs, %d joins, %d of what was joined just before, want 1, 3, 2", w.Pairs, w.Joins, w.Rejoins)
+	}
+	sum := func(s ksmd.BySize) (n uint64) {
+		for _, count := range s {
+			n += count
+		}
+		return n
+	}
+	if w := h.daemon.Work(); sum(w.Stable.Again) != 3 || sum(w.Unstable.Again) != 1 {
+		t.Errorf("%d and %d searches for what was searched for just before, want 3 and 1", sum(w.Stable.Again), sum(w.Unstable.Again))
+	}
+	class := ksmd.SizeClass(1 << 20)
+	searches := ksmd.Work{}
+	searches.Stable.Searches[class], searches.Stable.Again[class] = 3, 1
+	deep := newPrices(Costs{StableLevel: 10, StableMiss: 100, CachedLevels: 15})
+	levels := time.Duration(ksmd.Levels(class))
+	if got, want := deep.cpu(&searches), 3*levels*10/16+2*(levels-15*16)*100/16; got < want-3 || got > want+3 {
+		t.Errorf("two searches and one again cost %d, want %d", got, want)
 	}
 	prices := newPrices(Costs{Join: 100, Rejoin: 10, Pair: 1})
 	if got := prices.cpu(&ksmd.Work{Pairs: 1, Joins: 3, Rejoins: 2}); got != 121 {

@@ -263,7 +263,7 @@ func (d *Daemon) join(it *item, id itemID, m *Mapping, p Process, numa int) bool
 	d.lookAgain()
 	if merged {
 		d.work.Joins++
-		if d.joined.again(n, d.pagesScanned) {
+		if d.recent.joined.again(uint32(n), d.pagesScanned) {
 			d.work.Rejoins++
 		}
 		d.recount()
@@ -296,7 +296,7 @@ func (d *Daemon) pair(it *item, id itemID, m *Mapping, p Process, equal itemID, 
 	}
 	d.living++
 	d.work.Pairs++
-	d.joined.again(n, d.pagesScanned)
+	d.recent.joined.again(uint32(n), d.pagesScanned)
 	d.recount()
 	other := d.item(equal)
 	d.detach(other, equal)

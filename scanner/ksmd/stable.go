@@ -64,10 +64,7 @@ func (d *Daemon) mustWalk() bool {
 // search looks for a KSM page with content c that has room, and returns it or 0.
 func (d *Daemon) search(c Content, numa int) Node {
 	t := &d.trees[numa]
-	d.work.Stable.Searches.searched(t.inStable.all)
-	if d.alike != nil {
-		d.work.Stable.alikeIn(d, &t.inStable, c)
-	}
+	d.work.Stable.search(d, &t.inStable, c, &d.recent.stable)
 	var n Node
 	if d.mustWalk() {
 		n = d.searchTidying(t, c)

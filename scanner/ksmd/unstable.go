@@ -138,10 +138,7 @@ func (t *trees) insertUnstable(parent uint32, left bool, id itemID, c Content) u
 // up: then the item is in no tree.
 func (d *Daemon) findOrInsert(it *item, id itemID, m *Mapping, numa int) (equal itemID, page Page, gaveUp bool) {
 	t := &d.trees[numa]
-	d.work.Unstable.Searches.searched(t.inUnstable.all)
-	if d.alike != nil {
-		d.work.Unstable.alikeIn(d, &t.inUnstable, m.Content)
-	}
+	d.work.Unstable.search(d, &t.inUnstable, m.Content, &d.recent.unstable)
 	place := uint32(m.Content)
 	if t.real {
 		var at uint32

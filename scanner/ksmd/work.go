@@ -21,20 +21,20 @@ type Work struct {
 // pages at a visit that merges, and this many take half a megabyte.
 const Recent = 64
 
-// joinedAt remembers which KSM pages were joined last, and when. A place can be that of
-// several nodes, of which it knows the last.
-type joinedAt [Recent]struct {
-	node   Node
-	visits uint64
+// recent remembers with which nodes or contents something was done last, and when. A
+// place can be that of several numbers, of which it knows the last.
+type recent [Recent]struct {
+	number uint32
+	visits uint64 // one more than there had been; 0 is never
 }
 
-// again notes down that node n is joined or made, and reports whether it was shortly
-// before.
-func (j *joinedAt) again(n Node, visits uint64) bool {
-	last := &j[n%Recent]
+// again notes down that something is done with a number, and reports whether it was
+// shortly before.
+func (r *recent) again(number uint32, visits uint64) bool {
+	last := &r[number%Recent]
 	was := *last
-	last.node, last.visits = n, visits
-	return was.node == n && visits-was.visits <= Recent
+	last.number, last.visits = number, visits+1
+	return was.visits > 0 && was.number == number && visits+1-was.visits <= Recent
 }
 
 // Walks are the searches in one kind of tree. A search that comes with an
@@ -42,6 +42,10 @@ func (j *joinedAt) again(n Node, visits uint64) bool {
 type Walks struct {
 	// Searches are all.
 	Searches BySize
+
+	// Again are those for a content that was searched for at most Recent visits
+	// before: the way to it still is in the caches.
+	Again BySize
 
 	// Alike are those for a content of which Options.Alike says so, by the
 	// number of such contents that the tree had.
@@ -89,6 +93,7 @@ func (w Work) Minus(earlier Work) Work {
 func (w *Walks) subtract(earlier *Walks) {
 	for class := range w.Searches {
 		w.Searches[class] -= earlier.Searches[class]
+		w.Again[class] -= earlier.Again[class]
 		w.Alike[class] -= earlier.Alike[class]
 	}
 }
@@ -116,12 +121,14 @@ func (p *population) addAlike(d *Daemon, c Content, n int) {
 	}
 }
 
-// searched notes down a search in a tree that holds so many.
-func (s *BySize) searched(size int) { s[SizeClass(size)]++ }
-
-// alikeIn notes down a search for c in a tree that holds p, if c is alike.
-func (w *Walks) alikeIn(d *Daemon, p *population, c Content) {
-	if d.alike(c) {
-		w.Alike.searched(p.alike)
+// search notes down a search for c in a tree that holds p.
+func (w *Walks) search(d *Daemon, p *population, c Content, r *recent) {
+	class := SizeClass(p.all)
+	w.Searches[class]++
+	if r.again(uint32(c), d.pagesScanned) {
+		w.Again[class]++
+	}
+	if d.alike != nil && d.alike(c) {
+		w.Alike[SizeClass(p.alike)]++
 	}
 }
