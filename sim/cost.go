@@ -23,9 +23,10 @@ import (
 //
 //	n*Level + max(0, n-CachedLevels)*Miss
 //
-// without misses if the same content was searched for shortly before (ksmd.Recent), and
-// if the contents are equal up to their ends each of the levels that have such
-// contents costs AlikeLevel more, in which two whole pages are read.
+// and if the contents are equal up to their ends each of the levels that have such
+// contents costs AlikeLevel more, in which two whole pages are read. If the same content
+// was searched for shortly before (ksmd.Recent), all on the way is in the cache, and a
+// level costs AgainLevel.
 //
 // # How well it fits
 //
@@ -71,6 +72,7 @@ type Costs struct {
 	UnstableLevel time.Duration `json:"unstable_level_ns"`
 	UnstableMiss  time.Duration `json:"unstable_miss_ns"`
 	AlikeLevel    time.Duration `json:"alike_level_ns"`
+	AgainLevel    time.Duration `json:"again_level_ns"` // instead of all of these, see ksmd.Walks.Again
 	CachedLevels  int           `json:"cached_levels"`
 
 	// Fault is what it costs a guest to write to a KSM page, or to a zero page that
@@ -78,9 +80,10 @@ type Costs struct {
 	Fault time.Duration `json:"fault_ns"`
 }
 
-// DefaultCosts returns those of the machine in the comment of Costs. Batch, Skip
-// and Fault are not in its table and were chosen: the time of a visit without
-// what only a processed page needs, and that of unmerging a page. Nor is Join, which is
+// DefaultCosts returns those of the machine in the comment of Costs. Batch, Skip,
+// AgainLevel and Fault are not in its table and were chosen: the time of a visit without
+// what only a processed page needs, a few reads of the cache, and the time of unmerging
+// a page. Nor is Join, which is
 // that of Rejoin here; on a machine where both were measured it was twice that.
 func DefaultCosts() Costs {
 	return Costs{
@@ -99,6 +102,7 @@ func DefaultCosts() Costs {
 		UnstableLevel: 100,
 		UnstableMiss:  690,
 		AlikeLevel:    330,
+		AgainLevel:    30,
 		CachedLevels:  12,
 		Fault:         2 * time.Microsecond,
 	}
@@ -115,7 +119,7 @@ func (c *Costs) Check() error {
 		{"checksum_ns", c.Checksum}, {"join_ns", c.Join}, {"rejoin_ns", c.Rejoin}, {"pair_ns", c.Pair}, {"zero_ns", c.Zero},
 		{"stable_level_ns", c.StableLevel}, {"stable_miss_ns", c.StableMiss},
 		{"unstable_level_ns", c.UnstableLevel}, {"unstable_miss_ns", c.UnstableMiss},
-		{"alike_level_ns", c.AlikeLevel}, {"fault_ns", c.Fault},
+		{"alike_level_ns", c.AlikeLevel}, {"again_level_ns", c.AgainLevel}, {"fault_ns", c.Fault},
 	} {
 		if part.cost < 0 || part.cost >= time.Second {
 			return fmt.Errorf("%s: %d: must be from 0 to 999999999", part.name, part.cost.Nanoseconds())
@@ -130,8 +134,7 @@ func (c *Costs) Check() error {
 // prices are Costs made ready: the costs of searches by class of ksmd.BySize.
 type prices struct {
 	Costs
-	stable, unstable, alike    [len(ksmd.BySize{})]time.Duration
-	stableAgain, unstableAgain [len(ksmd.BySize{})]time.Duration
+	stable, unstable, alike, again [len(ksmd.BySize{})]time.Duration
 }
 
 func newPrices(c Costs) prices {
@@ -142,7 +145,7 @@ func newPrices(c Costs) prices {
 		p.stable[class] = (n*c.StableLevel + missed*c.StableMiss) / 16
 		p.unstable[class] = (n*c.UnstableLevel + missed*c.UnstableMiss) / 16
 		p.alike[class] = n * c.AlikeLevel / 16
-		p.stableAgain[class], p.unstableAgain[class] = n*c.StableLevel/16, n*c.UnstableLevel/16
+		p.again[class] = n * c.AgainLevel / 16
 	}
 	return p
 }
@@ -166,10 +169,10 @@ func (p *prices) cpu(w *ksmd.Work) time.Duration {
 		time.Duration(w.Pairs)*p.Pair +
 		time.Duration(w.Zeros)*p.Zero
 	for class := range p.alike {
-		sum += time.Duration(w.Stable.Searches[class]-w.Stable.Again[class])*p.stable[class] +
-			time.Duration(w.Stable.Again[class])*p.stableAgain[class] +
-			time.Duration(w.Unstable.Searches[class]-w.Unstable.Again[class])*p.unstable[class] +
-			time.Duration(w.Unstable.Again[class])*p.unstableAgain[class] +
+		again := [2]uint64{w.Stable.Again[class], w.Unstable.Again[class]}
+		sum += time.Duration(w.Stable.Searches[class]-again[0])*p.stable[class] +
+			time.Duration(w.Unstable.Searches[class]-again[1])*p.unstable[class] +
+			time.Duration(again[0]+again[1])*p.again[class] +
 			time.Duration(w.Stable.Alike[class]+w.Unstable.Alike[class])*p.alike[class]
 	}
 	return sum

@@ -118,9 +118,9 @@ func TestWorkTellsWhatIsRecent(t *testing.T) {
 	class := ksmd.SizeClass(1 << 20)
 	searches := ksmd.Work{}
 	searches.Stable.Searches[class], searches.Stable.Again[class] = 3, 1
-	deep := newPrices(Costs{StableLevel: 10, StableMiss: 100, CachedLevels: 15})
+	deep := newPrices(Costs{StableLevel: 10, StableMiss: 100, CachedLevels: 15, AgainLevel: 1})
 	levels := time.Duration(ksmd.Levels(class))
-	if got, want := deep.cpu(&searches), 3*levels*10/16+2*(levels-15*16)*100/16; got < want-3 || got > want+3 {
+	if got, want := deep.cpu(&searches), levels*21/16+2*(levels-15*16)*100/16; got < want-3 || got > want+3 {
 		t.Errorf("two searches and one again cost %d, want %d", got, want)
 	}
 	prices := newPrices(Costs{Join: 100, Rejoin: 10, Pair: 1})

@@ -84,7 +84,7 @@ func (p *prices) searches(still []StillContents, pages, f float64) float64 {
 		waiting += n * one
 		merged += n * max(0, 1-none-one)
 	}
-	stable, unstable := p.stable[treeClass(merged)], p.unstable[treeClass(waiting)]
+	stable, unstable := treeClass(merged), treeClass(waiting)
 	var sum float64
 	for _, s := range still {
 		first := math.Pow(1-f, s.Copies-1)
@@ -94,8 +94,9 @@ func (p *prices) searches(still []StillContents, pages, f float64) float64 {
 		}
 		join := max(0, 1-first-pair)
 		again := 1 - math.Pow(1-min(1, s.Copies/pages), ksmd.Recent)
-		merge := pair*float64(p.Pair) + join*(again*float64(p.Rejoin)+(1-again)*float64(p.Join))
-		each := float64(stable) + (first+pair)*float64(unstable) + merge
+		either := func(yes, no time.Duration) float64 { return again*float64(yes) + (1-again)*float64(no) }
+		each := either(p.again[stable], p.stable[stable]) + (first+pair)*either(p.again[unstable], p.unstable[unstable]) +
+			pair*float64(p.Pair) + join*either(p.Rejoin, p.Join)
 		sum += s.Copies * float64(s.Contents) * each
 	}
 	return sum

@@ -117,6 +117,7 @@ func calibrationText(machine string, c *real.Calibration, saved string) string {
 	row(x.StableLevel, standard.StableLevel, "a level of the stable tree")
 	row(x.StableMiss, standard.StableMiss, "more for each level behind those")
 	row(x.AlikeLevel, standard.AlikeLevel, "more for a level whose page differs in its last bytes only")
+	row(x.AgainLevel, standard.AgainLevel, "a level of either tree, for a content that was just searched for")
 	row(x.Batch, standard.Batch, "a batch: waking up, locking")
 	fmt.Fprintf(&b, "\n%-10s %-10s  a guest's write to a merged page, on top of another write\n", costText(x.Fault), costText(standard.Fault))
 	b.WriteString("\nThose here were measured with batches of 1000 pages and sleeps between them, as ksmd\nmostly works; the defaults on another machine and with one batch a scan, which is cheaper.\n")

@@ -47,6 +47,12 @@ func (c *calibration) joins() error { return c.merging(&c.result.Costs.Join, cop
 func (c *calibration) rejoins() error {
 	return c.merging(&c.result.Costs.Rejoin, equal(c.pages), 1)
 }
+
+// searchesAgain makes a tree, and then looks through it for one content again and again.
+func (c *calibration) searchesAgain() error {
+	return c.merging(&c.result.Costs.AgainLevel, append(pairs(c.pages/2), pageRange{c.pages, 1 << 32, 0}), 1)
+}
+
 func (c *calibration) pairs() error { return c.merging(&c.result.Costs.Pair, pairs(c.pages), 1) }
 
 // skips is of the first scan that skips all pages.

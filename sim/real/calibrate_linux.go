@@ -31,6 +31,7 @@ import (
 //	pairs of equal pages, merging     visits, checksums, searches, pairs
 //	eight of each, merging            ... and joins
 //	equal pages, merging              joins of what was joined last
+//	equal pages behind pairs, merging searches for what was searched for last
 //	pages of zeros                    visits, checksums, replacing
 //	replaced by the zero page         addresses without anything to do
 //	different pages, all skipped      skips
@@ -96,8 +97,8 @@ func (c *calibration) measure() error {
 	}{
 		{"visits", c.visits}, {"checksums and items", c.checksums}, {"skips", c.skips},
 		{"unstable searches", c.unstableSearches}, {"stable searches", c.stableSearches}, {"pages alike", c.alike},
-		{"pairs", c.pairs}, {"joins", c.joins}, {"joins of the same", c.rejoins}, {"zero pages", c.zeros},
-		{"batches", c.batches}, {"faults", c.faults}, {"sleep", c.sleep},
+		{"pairs", c.pairs}, {"joins", c.joins}, {"joins of the same", c.rejoins}, {"searches for the same", c.searchesAgain},
+		{"zero pages", c.zeros}, {"batches", c.batches}, {"faults", c.faults}, {"sleep", c.sleep},
 	} {
 		c.progress(step.about)
 		if err := step.do(); err != nil {
