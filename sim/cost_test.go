@@ -106,13 +106,19 @@ func TestWorkTellsWhatIsRecent(t *testing.T) {
 	if w := h.daemon.Work(); w.Pairs != 1 || w.Joins != 3 || w.Rejoins != 2 {
 		t.Errorf("%d pairs, %d joins, %d of what was joined just before, want 1, 3, 2", w.Pairs, w.Joins, w.Rejoins)
 	}
+	// The next scan visits them again: two soon after another that is the same page.
+	before := h.daemon.Work()
+	advance(t, h, 48*time.Millisecond)
+	if w := h.daemon.Work().Minus(before); w.Visits != 5+2*ksmd.Recent || w.Revisits != 3 {
+		t.Errorf("%d visits, %d of what was visited just before, want %d and 3", w.Visits, w.Revisits, 5+2*ksmd.Recent)
+	}
 	sum := func(s ksmd.BySize) (n uint64) {
 		for _, count := range s {
 			n += count
 		}
 		return n
 	}
-	if w := h.daemon.Work(); sum(w.Stable.Again) != 3 || sum(w.Unstable.Again) != 1 {
+	if w := before; sum(w.Stable.Again) != 3 || sum(w.Unstable.Again) != 1 {
 		t.Errorf("%d and %d searches for what was searched for just before, want 3 and 1", sum(w.Stable.Again), sum(w.Unstable.Again))
 	}
 	class := ksmd.SizeClass(1 << 20)
@@ -123,9 +129,9 @@ func TestWorkTellsWhatIsRecent(t *testing.T) {
 	if got, want := deep.cpu(&searches), levels*21/16+2*(levels-15*16)*100/16; got < want-3 || got > want+3 {
 		t.Errorf("two searches and one again cost %d, want %d", got, want)
 	}
-	prices := newPrices(Costs{Join: 100, Rejoin: 10, Pair: 1})
-	if got := prices.cpu(&ksmd.Work{Pairs: 1, Joins: 3, Rejoins: 2}); got != 121 {
-		t.Errorf("they cost %d, want 121", got)
+	prices := newPrices(Costs{Join: 100, Rejoin: 10, Pair: 1, Visit: 10000, Revisit: 1000})
+	if got := prices.cpu(&ksmd.Work{Pairs: 1, Joins: 3, Rejoins: 2, Visits: 5, Revisits: 2}); got != 32121 {
+		t.Errorf("they cost %d, want 32121", got)
 	}
 }
 

@@ -105,6 +105,7 @@ func calibrationText(machine string, c *real.Calibration, saved string) string {
 	x := &c.Costs
 	row(x.Item+x.Visit+x.Checksum, standard.Item+standard.Visit+standard.Checksum, "a page at its first visit")
 	row(x.Visit, standard.Visit, "a visit of a page that is merged")
+	row(x.Revisit, standard.Revisit, "the same, if others that are merged with it were visited just before")
 	row(x.Checksum, standard.Checksum, "the checksum of a page, on top of the visit")
 	row(x.Skip, standard.Skip, "a page that smart scan skips")
 	row(x.Empty, standard.Empty, "an address at which there is nothing to do")

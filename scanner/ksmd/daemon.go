@@ -119,7 +119,7 @@ type Daemon struct {
 	dirty, due                       int // chains that a search would change, or prune
 	pagesScanned, pagesSkipped       uint64
 	work                             Work // but for Visits and Skips
-	recent                           struct{ joined, stable, unstable recent }
+	recent                           struct{ visited, joined, stable, unstable recent }
 }
 
 // trees are the stable and the unstable tree of a NUMA node, or of all.

@@ -209,6 +209,9 @@ func (d *Daemon) skip(it *item, id itemID) bool {
 // mergeStep is what the daemon does with one page.
 func (d *Daemon) mergeStep(it *item, id itemID, m *Mapping) {
 	if m.Node != 0 {
+		if d.recent.visited.again(uint32(m.Node), d.pagesScanned) {
+			d.work.Revisits++
+		}
 		d.meetShared(it, id, m)
 		return
 	}

@@ -32,6 +32,9 @@ func (d *Daemon) sweep(left uint32) uint32 {
 			if it.place != inStable || Node(it.a) != m.Node {
 				break
 			}
+			if d.recent.visited.again(uint32(m.Node), d.pagesScanned+uint64(n)) {
+				d.work.Revisits++
+			}
 		} else {
 			if it.place != inUnstable || it.a != m.Sum || m.Content == 0 && d.knobs.UseZeroPages {
 				break

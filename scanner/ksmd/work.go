@@ -6,6 +6,7 @@ import "math/bits"
 // CPU time gives each kind a price. All numbers are cumulative.
 type Work struct {
 	Visits    uint64 // pages handed to the merge step
+	Revisits  uint64 // of them, KSM pages that were visited at most Recent visits before
 	Skips     uint64 // pages that smart scan passed over
 	Items     uint64 // items made
 	Checksums uint64 // pages read for their checksum
@@ -78,6 +79,7 @@ func Levels(class int) int {
 // Minus returns what was done since earlier.
 func (w Work) Minus(earlier Work) Work {
 	w.Visits -= earlier.Visits
+	w.Revisits -= earlier.Revisits
 	w.Skips -= earlier.Skips
 	w.Items -= earlier.Items
 	w.Checksums -= earlier.Checksums
