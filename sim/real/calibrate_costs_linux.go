@@ -5,7 +5,6 @@ package real
 import (
 	"context"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -13,64 +12,96 @@ import (
 	"github.com/ksmtop/ksmtop/sysfs"
 )
 
-// Each of these measures one kind of work, or two. calibration.measure calls them in
-// such an order that the other work in an experiment has a cost already.
+// experiment is memory that ksmd scans, and what is fitted to that.
+type experiment struct {
+	about string
 
-func (c *calibration) visits() error { return c.repeated(&c.result.Costs.Visit, pairs(c.pages)) }
-func (c *calibration) alike() error  { return c.repeated(&c.result.Costs.AlikeLevel, alike(base)) }
+	// run returns samples: the same work each time, and times that differ.
+	run func(*calibration) ([]sim.CostSample, error)
 
-func (c *calibration) checksums() error {
-	costs := &c.result.Costs
-	var first []sim.CostSample
-	err := c.fitOne(&costs.Checksum, func() (sim.CostSample, error) {
-		if err := c.begin(different(c.pages), 0); err != nil {
-			return sim.CostSample{}, err
+	// fit sets parts of the costs by the samples. The parts of the experiments before
+	// it are known.
+	fit func(*calibration, []sim.CostSample)
+}
+
+// The experiments, in the order of fitting.
+var experiments = []experiment{
+	{"visits", steady(pairs), fit(func(c *sim.Costs) *time.Duration { return &c.Visit })},
+	{"visits of the same", steady(equal), fit(func(c *sim.Costs) *time.Duration { return &c.Revisit })},
+	{"checksums and items", (*calibration).rewritten, (*calibration).fitRewritten},
+	{"skips", merging(different, 4, knob{sysfs.SmartScan, 1}), fit(func(c *sim.Costs) *time.Duration { return &c.Skip })},
+	{"unstable searches", (*calibration).unstableSearches, (*calibration).fitUnstableSearches},
+	{"stable searches", (*calibration).stableSearches, (*calibration).fitStableSearches},
+	{"pages alike", steady(alike), fit(func(c *sim.Costs) *time.Duration { return &c.AlikeLevel })},
+	{"pairs", merging(pairs, 1), fit(func(c *sim.Costs) *time.Duration { return &c.Pair })},
+	{"joins", merging(eights, 1), fit(func(c *sim.Costs) *time.Duration { return &c.Join })},
+	{"joins of the same", merging(equal, 1), fit(func(c *sim.Costs) *time.Duration { return &c.Rejoin })},
+	{"searches for the same", merging(equalBehindPairs, 1), fit(func(c *sim.Costs) *time.Duration { return &c.AgainLevel })},
+	{"zero pages", (*calibration).zeros, (*calibration).fitZeros},
+	{"batches", (*calibration).batches, (*calibration).fitBatches},
+}
+
+// fit returns what fits one part.
+func fit(part func(*sim.Costs) *time.Duration) func(*calibration, []sim.CostSample) {
+	return func(c *calibration, samples []sim.CostSample) { c.fit("", samples, part(&c.result.Costs)) }
+}
+
+// steady returns an experiment with memory in which nothing changes any more.
+func steady(a func(pages int) area) func(*calibration) ([]sim.CostSample, error) {
+	return func(c *calibration) ([]sim.CostSample, error) {
+		s, err := c.steady(a(c.pages))
+		return []sim.CostSample{s}, err
+	}
+}
+
+// merging returns an experiment with the scan that follows so many.
+func merging(a func(pages int) area, scans int, knobs ...knob) func(*calibration) ([]sim.CostSample, error) {
+	return func(c *calibration) ([]sim.CostSample, error) {
+		if err := c.begin(a(c.pages), scans, knobs...); err != nil {
+			return nil, err
 		}
 		s, err := c.scan()
-		if err != nil {
-			return s, err
-		}
-		first = append(first, s)
-		err = c.both(func(b sim.Backend) error { return b.Write(c.ctx, "p", "a", 0, c.pages, 1<<32, 1) })
-		if err != nil {
-			return s, err
-		}
-		return c.scan()
-	})
-	if err == nil {
-		c.fit("", []sim.CostSample{median(first)}, &costs.Item)
+		return []sim.CostSample{s}, err
 	}
-	return err
 }
 
-func (c *calibration) joins() error { return c.merging(&c.result.Costs.Join, copies(c.pages, 8), 1) }
-func (c *calibration) rejoins() error {
-	return c.merging(&c.result.Costs.Rejoin, equal(c.pages), 1)
+// rewritten is the first scan of some pages, and one of all of them rewritten.
+func (c *calibration) rewritten() ([]sim.CostSample, error) {
+	if err := c.begin(different(c.pages), 0); err != nil {
+		return nil, err
+	}
+	first, err := c.scan()
+	if err != nil {
+		return nil, err
+	}
+	err = c.both(func(b sim.Backend) error { return b.Write(c.ctx, "p", "a", 0, c.pages, 1<<32, 1) })
+	if err != nil {
+		return nil, err
+	}
+	later, err := c.scan()
+	return []sim.CostSample{first, later}, err
 }
 
-// searchesAgain makes a tree, and then looks through it for one content again and again.
-func (c *calibration) searchesAgain() error {
-	return c.merging(&c.result.Costs.AgainLevel, append(pairs(c.pages/2), pageRange{c.pages, 1 << 32, 0}), 1)
+func (c *calibration) fitRewritten(samples []sim.CostSample) {
+	c.fit("", samples[1:], &c.result.Costs.Checksum)
+	c.fit("", samples[:1], &c.result.Costs.Item)
 }
 
-func (c *calibration) pairs() error { return c.merging(&c.result.Costs.Pair, pairs(c.pages), 1) }
-
-// skips is of the first scan that skips all pages.
-func (c *calibration) skips() error {
-	return c.merging(&c.result.Costs.Skip, different(c.pages), 4, knob{sysfs.SmartScan, 1})
-}
-
-// unstableSearches also chooses how many levels stay in the cache.
-func (c *calibration) unstableSearches() error {
-	costs := &c.result.Costs
-	var samples []sim.CostSample
+// unstableSearches are in trees of several sizes.
+func (c *calibration) unstableSearches() (samples []sim.CostSample, err error) {
 	for n := leastTree; n <= c.trees; n *= 4 {
 		s, err := c.steady(different(n))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		samples = append(samples, s)
 	}
+	return samples, nil
+}
+
+// fitUnstableSearches also chooses how many levels stay in the cache.
+func (c *calibration) fitUnstableSearches(samples []sim.CostSample) {
+	costs := &c.result.Costs
 	best, least := 0, math.Inf(1)
 	for costs.CachedLevels = 8; costs.CachedLevels <= 16; costs.CachedLevels++ {
 		if off := costs.Fit(samples, &costs.UnstableLevel, &costs.UnstableMiss); off < least {
@@ -79,61 +110,62 @@ func (c *calibration) unstableSearches() error {
 	}
 	costs.CachedLevels = best
 	c.fit("unstable searches", samples, &costs.UnstableLevel, &costs.UnstableMiss)
-	return nil
 }
 
-func (c *calibration) stableSearches() error {
-	costs := &c.result.Costs
-	var samples []sim.CostSample
+// stableSearches are for pages that are in unstable trees, too.
+func (c *calibration) stableSearches() (samples []sim.CostSample, err error) {
 	for n := leastTree; 3*n <= c.trees; n *= 4 {
 		s, err := c.steady(append(pairs(2*n), pageRange{n, 1 << 32, 1}))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		samples = append(samples, s)
 	}
-	c.fit("stable searches", samples, &costs.StableLevel, &costs.StableMiss)
-	return nil
+	return samples, nil
 }
 
-// zeros also measures addresses at which nothing is.
-func (c *calibration) zeros() error {
-	var empty []time.Duration
-	err := c.fitOne(&c.result.Costs.Zero, func() (sim.CostSample, error) {
-		if err := c.begin(zeros(c.pages), 1, knob{sysfs.UseZeroPages, 1}); err != nil {
-			return sim.CostSample{}, err
-		}
-		merging, err := c.scan()
-		if err != nil {
-			return merging, err
-		}
-		// The next scan frees the items, and the one behind it finds nothing.
-		if _, err := c.scan(); err != nil {
-			return merging, err
-		}
-		later, err := c.scan()
-		empty = append(empty, later.CPU)
-		return merging, err
-	})
-	if err == nil {
-		slices.Sort(empty)
-		c.result.Costs.Empty = empty[len(empty)/2] / time.Duration(c.pages)
+func (c *calibration) fitStableSearches(samples []sim.CostSample) {
+	c.fit("stable searches", samples, &c.result.Costs.StableLevel, &c.result.Costs.StableMiss)
+}
+
+// zeros is the scan that replaces pages of zeros, and one that finds nothing.
+func (c *calibration) zeros() ([]sim.CostSample, error) {
+	if err := c.begin(zeros(c.pages), 1, knob{sysfs.UseZeroPages, 1}); err != nil {
+		return nil, err
 	}
-	return err
+	replacing, err := c.scan()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.scan(); err != nil { // which frees the items
+		return nil, err
+	}
+	later, err := c.scan()
+	return []sim.CostSample{replacing, later}, err
 }
 
-// batches measures a batch that visits one page.
-func (c *calibration) batches() error {
-	const n = 2000
+func (c *calibration) fitZeros(samples []sim.CostSample) {
+	c.fit("", samples[:1], &c.result.Costs.Zero)
+	c.result.Costs.Empty = samples[1].CPU / time.Duration(c.pages)
+}
+
+// singles is the number of batches that visit one page.
+const singles = 1000
+
+func (c *calibration) batches() ([]sim.CostSample, error) {
 	if err := c.begin(equal(base), 2); err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.both(func(b sim.Backend) error { return b.Set(c.ctx, sysfs.PagesToScan, 1) }); err != nil {
-		return err
+		return nil, err
 	}
-	s, err := c.timed(func(b sim.Backend) error { return b.Batch(c.ctx, n) })
-	c.result.Costs.Batch = max(0, s.CPU-c.result.Costs.CPU(s.Work)) / n
-	return err
+	s, err := c.timed(func(b sim.Backend) error { return b.Batch(c.ctx, singles) })
+	return []sim.CostSample{s}, err
+}
+
+func (c *calibration) fitBatches(samples []sim.CostSample) {
+	costs := &c.result.Costs
+	costs.Batch = max(0, samples[0].CPU-costs.CPU(samples[0].Work)) / singles
 }
 
 // faults measures how much longer it takes to write to a KSM page than to another

@@ -5,7 +5,7 @@ package real
 import (
 	"context"
 	"errors"
-	"slices"
+	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +23,7 @@ import (
 // have been given a cost by those before it:
 //
 //	pairs of equal pages, merged      visits
+//	equal pages, merged               visits of the page that was visited last
 //	different pages, rewritten        visits, checksums
 //	different pages, first scan       visits, checksums, items
 //	different pages, of 2^12 to 2^n   visits, checksums, unstable searches
@@ -40,8 +41,8 @@ import (
 // CPU has other things to do, and what ksmd had in the cache is gone: the same scan in
 // one batch took a fifth to a third less (Linux 6.18.44, 2 vCPUs of an Intel Xeon).
 //
-// Scans are repeated, and the median of the CPU time of ksmd counts, which the
-// scheduler measures to the nanosecond.
+// All experiments are repeated, and the least CPU time of ksmd counts, which the
+// scheduler measures to the nanosecond: what others do meanwhile only adds to it.
 
 // Calibrate measures what ksmd's work costs on this machine, in about two minutes. It
 // takes memory for so many pages, at least 1<<14; trees larger than that are
@@ -80,8 +81,9 @@ const most = 1 << 16
 // cache, which those of a machine are not.
 const leastTree = 1 << 12
 
-// repeats is how often something is measured.
-const repeats = 3
+// rounds is how often everything is measured. What another program disturbs in one
+// round, for a second or for a minute, it may leave alone in another.
+const rounds = 3
 
 // A scan that is measured is made in batches of so many pages, with so long a sleep
 // between them.
@@ -91,15 +93,30 @@ const (
 )
 
 func (c *calibration) measure() error {
+	samples := make([][]sim.CostSample, len(experiments))
+	for round := range rounds {
+		for i, e := range experiments {
+			c.progress(fmt.Sprintf("%s (%d of %d)", e.about, 1+round, rounds))
+			got, err := e.run(c)
+			if err != nil {
+				return err
+			}
+			if round == 0 {
+				samples[i] = got
+				continue
+			}
+			for k, s := range got {
+				samples[i][k].CPU = min(samples[i][k].CPU, s.CPU)
+			}
+		}
+	}
+	for i, e := range experiments {
+		e.fit(c, samples[i])
+	}
 	for _, step := range []struct {
 		about string
 		do    func() error
-	}{
-		{"visits", c.visits}, {"checksums and items", c.checksums}, {"skips", c.skips},
-		{"unstable searches", c.unstableSearches}, {"stable searches", c.stableSearches}, {"pages alike", c.alike},
-		{"pairs", c.pairs}, {"joins", c.joins}, {"joins of the same", c.rejoins}, {"searches for the same", c.searchesAgain},
-		{"zero pages", c.zeros}, {"batches", c.batches}, {"faults", c.faults}, {"sleep", c.sleep},
-	} {
+	}{{"faults", c.faults}, {"sleep", c.sleep}} {
 		c.progress(step.about)
 		if err := step.do(); err != nil {
 			return err
@@ -171,8 +188,16 @@ func (a area) make(ctx context.Context, b sim.Backend) error {
 func different(pages int) area { return area{{pages, 1, 1}} }
 func equal(pages int) area     { return area{{pages, 1, 0}} }
 func zeros(pages int) area     { return area{{pages, 0, 0}} }
-func alike(pages int) area     { return area{{pages, sim.MaxContent + 2, 1}} }
 func pairs(pages int) area     { return copies(pages, 2) }
+func eights(pages int) area    { return copies(pages, 8) }
+
+// alike compares whole pages, and so is small.
+func alike(pages int) area { return area{{min(pages, base), sim.MaxContent + 2, 1}} }
+
+// equalBehindPairs has a tree made of pairs, and then searches in it for one content.
+func equalBehindPairs(pages int) area {
+	return append(pairs(pages/2), pageRange{pages, 1 << 32, 0})
+}
 
 // copies has each content n times, far from each other: what is compared is in no
 // cache, as with real memory.
@@ -246,38 +271,6 @@ func (c *calibration) cpu() (time.Duration, error) {
 	return c.k.now.Host.KSMD, nil
 }
 
-// scans lets ksmd scan several times, and returns the sample of median time.
-func (c *calibration) scans(n int) (sim.CostSample, error) {
-	var list []sim.CostSample
-	for range n {
-		s, err := c.scan()
-		if err != nil {
-			return s, err
-		}
-		list = append(list, s)
-	}
-	return median(list), nil
-}
-
-func median(list []sim.CostSample) sim.CostSample {
-	slices.SortFunc(list, func(a, b sim.CostSample) int { return int(a.CPU - b.CPU) })
-	return list[len(list)/2]
-}
-
-// again repeats an experiment from its begin, and returns the median of the scans
-// that it returns.
-func (c *calibration) again(experiment func() (sim.CostSample, error)) (sim.CostSample, error) {
-	var list []sim.CostSample
-	for range repeats {
-		s, err := experiment()
-		if err != nil {
-			return s, err
-		}
-		list = append(list, s)
-	}
-	return median(list), nil
-}
-
 // fit fits parts of the costs to samples.
 func (c *calibration) fit(name string, samples []sim.CostSample, parts ...*time.Duration) {
 	if off := c.result.Costs.Fit(samples, parts...); len(samples) > len(parts) {
@@ -285,38 +278,10 @@ func (c *calibration) fit(name string, samples []sim.CostSample, parts ...*time.
 	}
 }
 
-// fitOne fits a part to the median of an experiment.
-func (c *calibration) fitOne(part *time.Duration, experiment func() (sim.CostSample, error)) error {
-	s, err := c.again(experiment)
-	if err == nil {
-		c.fit("", []sim.CostSample{s}, part)
-	}
-	return err
-}
-
-// repeated fits a part to scans of memory that does not change.
-func (c *calibration) repeated(part *time.Duration, a area) error {
-	s, err := c.steady(a)
-	if err == nil {
-		c.fit("", []sim.CostSample{s}, part)
-	}
-	return err
-}
-
 // steady returns a scan of memory in which nothing changes any more.
 func (c *calibration) steady(a area) (sim.CostSample, error) {
 	if err := c.begin(a, 2); err != nil {
 		return sim.CostSample{}, err
 	}
-	return c.scans(repeats)
-}
-
-// merging fits a part to the scan that follows so many.
-func (c *calibration) merging(part *time.Duration, a area, scans int, knobs ...knob) error {
-	return c.fitOne(part, func() (sim.CostSample, error) {
-		if err := c.begin(a, scans, knobs...); err != nil {
-			return sim.CostSample{}, err
-		}
-		return c.scan()
-	})
+	return c.scan()
 }
