@@ -189,18 +189,12 @@ func (f *benchFlags) memoryBytes(least uint64) (uint64, error) {
 	return memory, nil
 }
 
-// benchWaits is what a bench says before it waits.
-const benchWaits = "bench: waiting for another ksmtop that has this machine's KSM\n"
-
 // guarded lends the machine's KSM to fn, which may have to wait for others that have
 // it: what memory is available is known in fn. What a signal ends fails with the error
 // of interrupted.
 func (f *benchFlags) guarded(cmd *cobra.Command, interrupted func() error, fn func(context.Context, *real.Kernel) error) error {
 	began := false
-	opts := sysfs.GuardOptions{Force: f.force, Waiting: func() {
-		_, _ = io.WriteString(cmd.ErrOrStderr(), benchWaits) // the answer matters, not this
-	}}
-	err := real.Guard(cmd.Context(), f.fsys, opts, func(ctx context.Context, k *real.Kernel) error {
+	err := real.Guard(cmd.Context(), f.fsys, guardOptions(cmd, f.force), func(ctx context.Context, k *real.Kernel) error {
 		began = true
 		return fn(ctx, k)
 	})

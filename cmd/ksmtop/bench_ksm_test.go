@@ -52,7 +52,7 @@ func bench(t *testing.T, args ...string) result {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		r := ksmtop(t, append([]string{"bench"}, args...)...)
-		r.stderr = strings.TrimPrefix(r.stderr, benchWaits)
+		r.stderr = strings.TrimPrefix(r.stderr, waitsText("bench"))
 		if !inUse(r.stderr) || time.Now().After(deadline) {
 			return r
 		}
@@ -62,7 +62,7 @@ func bench(t *testing.T, args ...string) result {
 // inUse reports whether a bench failed since KSM is in use. It may have waited before
 // that, for tests elsewhere.
 func inUse(stderr string) bool {
-	return strings.HasPrefix(strings.TrimPrefix(stderr, benchWaits), "ksmtop: KSM is in use: ")
+	return strings.HasPrefix(strings.TrimPrefix(stderr, waitsText("bench")), "ksmtop: KSM is in use: ")
 }
 
 // benchLines are the lines that bench --json printed.
@@ -196,7 +196,7 @@ func TestBenchInterrupted(t *testing.T) {
 		wantGone(t, workers)
 		if signal == syscall.SIGKILL { // the next one puts right what is left
 			ksmtop(t, "lab", "--on", "both", filepath.Join(goldenScripts, "pair.script")).want(t, 0)
-		} else if status := cmd.ProcessState.ExitCode(); status != exitFailed || !strings.HasPrefix(strings.TrimPrefix(stderr.String(), benchWaits), "ksmtop: interrupted ") || stdout.Len() > 0 {
+		} else if status := cmd.ProcessState.ExitCode(); status != exitFailed || !strings.HasPrefix(strings.TrimPrefix(stderr.String(), waitsText("bench")), "ksmtop: interrupted ") || stdout.Len() > 0 {
 			t.Errorf("%v: status %d, %q and %q", signal, status, stdout, stderr)
 		}
 		if after := ksmtest.AtRest(t); after != before {
@@ -209,28 +209,35 @@ func TestBenchInterrupted(t *testing.T) {
 func TestBenchWaits(t *testing.T) {
 	ksmtest.Guard(t)
 	for _, args := range [][]string{{"clones", "--scale", "64M"}, {"--calibrate"}} {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, "ksmtop", append([]string{"bench"}, args...)...)
-		pipe, err := cmd.StderrPipe()
-		if err == nil {
-			err = cmd.Start()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		stderr := bufio.NewReader(pipe)
-		if line, err := stderr.ReadString('\n'); line != benchWaits {
-			t.Errorf("bench %v says %q (%v), want %q", args, line, err, benchWaits)
-		}
-		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-			t.Error(err)
-		}
-		rest, err := io.ReadAll(stderr)
-		_ = cmd.Wait() // with the status
-		if status := cmd.ProcessState.ExitCode(); err != nil || status != exitFailed || !strings.HasPrefix(string(rest), "ksmtop: interrupted before ") {
-			t.Errorf("bench %v: status %d, %q (%v)", args, status, rest, err)
-		}
+		wantWaits(t, "interrupted before ", append([]string{"bench"}, args...)...)
+	}
+}
+
+// wantWaits runs a command, which waits and says so, and ends it with a signal. It
+// then fails with an error that begins in that way.
+func wantWaits(t *testing.T, ends string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "ksmtop", args...)
+	pipe, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr := bufio.NewReader(pipe)
+	if line, err := stderr.ReadString('\n'); line != waitsText(args[0]) {
+		t.Errorf("%v says %q (%v), want %q", args, line, err, waitsText(args[0]))
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Error(err)
+	}
+	rest, err := io.ReadAll(stderr)
+	_ = cmd.Wait() // with the status
+	if status := cmd.ProcessState.ExitCode(); err != nil || status != exitFailed || !strings.HasPrefix(string(rest), "ksmtop: "+ends) {
+		t.Errorf("%v: status %d, %q (%v)", args, status, rest, err)
 	}
 }
 

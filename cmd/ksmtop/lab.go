@@ -251,7 +251,7 @@ func (f *labFlags) runScripts(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	var total labTotal
-	if err := f.withSides(cmd.Context(), func(ctx context.Context, sides []labSide) error {
+	if err := f.withSides(cmd, func(ctx context.Context, sides []labSide) error {
 		if f.readsMakePages && slices.ContainsFunc(scripts, labScript.reads) {
 			fmt.Fprintln(cmd.ErrOrStderr(), noteReadsMakePages)
 		}

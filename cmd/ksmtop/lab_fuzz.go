@@ -22,7 +22,7 @@ func (f *labFlags) runFuzz(cmd *cobra.Command) error {
 	if err := os.MkdirAll(f.out, 0o777); err != nil { // before hours of work, not after
 		return pathError(err)
 	}
-	return f.withSides(cmd.Context(), func(ctx context.Context, sides []labSide) error {
+	return f.withSides(cmd, func(ctx context.Context, sides []labSide) error {
 		if f.on == onSim {
 			sides = []labSide{{engineFast, f.model(engineFast, simPageBytes)}, {engineExact, f.model(engineExact, simPageBytes)}}
 		}

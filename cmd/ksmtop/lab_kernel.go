@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/ksmtop/ksmtop/sim"
 	"github.com/ksmtop/ksmtop/sim/real"
 	"github.com/ksmtop/ksmtop/sysfs"
@@ -41,14 +43,14 @@ type labSide struct {
 // withSides calls fn with where scripts shall run, which is over when it returns.
 // A signal ends fn's context. It is for fn to say what that means: no error comes
 // of the signal alone.
-func (f *labFlags) withSides(ctx context.Context, fn func(context.Context, []labSide) error) error {
+func (f *labFlags) withSides(cmd *cobra.Command, fn func(context.Context, []labSide) error) error {
 	if f.on == onSim {
-		ctx, stop := labSignals(ctx)
+		ctx, stop := labSignals(cmd.Context())
 		defer stop()
 		return fn(ctx, []labSide{{onSim, f.model(f.engine, simPageBytes)}})
 	}
 	began := false
-	err := real.Guard(ctx, f.fsys, sysfs.GuardOptions{Force: f.force}, func(ctx context.Context, k *real.Kernel) error {
+	err := real.Guard(cmd.Context(), f.fsys, guardOptions(cmd, f.force), func(ctx context.Context, k *real.Kernel) error {
 		began = true
 		f.readsMakePages = k.ReadsMakePages()
 		kernel := labSide{onKernel, kernelRun(k)}

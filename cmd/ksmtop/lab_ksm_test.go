@@ -61,6 +61,17 @@ func TestKernelAgrees(t *testing.T) {
 	}
 }
 
+// lab runs the command, which may have to wait for tests elsewhere.
+func lab(t *testing.T, args ...string) result {
+	t.Helper()
+	r := ksmtop(t, append([]string{"lab"}, args...)...)
+	r.stderr = withoutWaits(r.stderr)
+	return r
+}
+
+// withoutWaits returns what lab says on standard error but that it waits.
+func withoutWaits(stderr string) string { return strings.TrimPrefix(stderr, waitsText("lab")) }
+
 // What the kernel prints is what it printed when the tables were made, and what
 // the model prints; the knobs are as before. One that maps no zero page says so, and
 // prints another table where a script reads.
@@ -77,7 +88,7 @@ func TestLabOnKernel(t *testing.T) {
 			t.Fatal(err)
 		}
 		if os.Getpagesize() == simPageBytes {
-			r := ksmtop(t, "lab", "--on", "kernel", "--tsv", "-", script).want(t, 0)
+			r := lab(t, "--on", "kernel", "--tsv", "-", script).want(t, 0)
 			switch {
 			case !mapsZeroPage && name == "zero-pages-on":
 				if r.stderr != noteReadsMakePages+"\n" {
@@ -87,12 +98,12 @@ func TestLabOnKernel(t *testing.T) {
 				t.Errorf("%s: the kernel prints\n%s%s\nwant\n%s", name, r.stdout, r.stderr, want)
 			}
 		}
-		r := ksmtop(t, "lab", "--on", "both", script).want(t, 0)
+		r := lab(t, "--on", "both", script).want(t, 0)
 		if !strings.Contains(r.stdout, "\nsim and kernel agree in all ") {
 			t.Errorf("%s: %s", name, r.stdout)
 		}
 	}
-	r := ksmtop(t, "lab", "--fuzz", "5s", "--out", t.TempDir()).want(t, 0)
+	r := lab(t, "--fuzz", "5s", "--out", t.TempDir()).want(t, 0)
 	if !strings.Contains(r.stdout, " values compared\n") || r.stderr != "" {
 		t.Errorf("--fuzz: %s%s", r.stdout, r.stderr)
 	}
@@ -109,14 +120,14 @@ func TestLabRefusedByKernel(t *testing.T) {
 	if err := os.WriteFile(path, []byte(script), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	r := ksmtop(t, "lab", "--on", "kernel", "--tsv", "-", path).want(t, exitFailed)
+	r := lab(t, "--on", "kernel", "--tsv", "-", path).want(t, exitFailed)
 	if strings.Count(r.stdout, "\n") != 3 || strings.Contains(r.stdout, "after") {
 		t.Errorf("it prints\n%swant the two rows before the refusal", r.stdout)
 	}
 	if want := "ksmtop: " + path + `:7: "max_page_sharing": cannot change while there are KSM pages` + "\n"; !strings.HasPrefix(r.stderr, want) {
 		t.Errorf("standard error %q, want %q", r.stderr, want)
 	}
-	ksmtop(t, "lab", "--on", "both", path).want(t, exitFailed)
+	lab(t, "--on", "both", path).want(t, exitFailed)
 }
 
 // endless is a script that nobody waits for: it takes minutes.
@@ -198,7 +209,7 @@ func TestLabInterrupted(t *testing.T) {
 		if status := cmd.ProcessState.ExitCode(); status != exitFailed {
 			t.Errorf("%v: status %d, want 1", signal, status)
 		}
-		if want := "ksmtop: stdin: interrupted before the script ended\n"; stderr.String() != want {
+		if want := "ksmtop: stdin: interrupted before the script ended\n"; withoutWaits(stderr.String()) != want {
 			t.Errorf("%v: standard error %q, want %q", signal, stderr, want)
 		}
 		wantGone(t, workers)
@@ -218,7 +229,7 @@ func TestLabKilled(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	wantGone(t, workers)
-	ksmtop(t, "lab", "--on", "both", filepath.Join(goldenScripts, "pair.script")).want(t, 0)
+	lab(t, "--on", "both", filepath.Join(goldenScripts, "pair.script")).want(t, 0)
 	if after := ksmtest.AtRest(t); after != before {
 		t.Errorf("the knobs are %+v after it, want %+v", after, before)
 	}
@@ -243,7 +254,16 @@ func TestLabFuzzInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := cmd.Wait()
-	if err != nil || !strings.Contains(stdout.String(), " values compared\n") || stderr.Len() > 0 {
+	if err != nil || !strings.Contains(stdout.String(), " values compared\n") || withoutWaits(stderr.String()) != "" {
 		t.Errorf("it ends with %v, and says %q and %q", err, &stdout, &stderr)
+	}
+}
+
+// While another one has KSM lab says that it waits, and a signal ends that.
+func TestLabWaits(t *testing.T) {
+	ksmtest.Guard(t)
+	pair := filepath.Join(goldenScripts, "pair.script")
+	for _, args := range [][]string{{"--on", "kernel", pair}, {"--on", "both", pair}, {"--fuzz", "1h", "--out", t.TempDir()}} {
+		wantWaits(t, "interrupted before the script ended\n", append([]string{"lab"}, args...)...)
 	}
 }
