@@ -146,7 +146,11 @@ func (a *scopeArea) check(op *Op) *fault {
 		return faultf(2, "not in the area, whose last page is %d", a.pages-1)
 	}
 	if op.Pages > a.pages-op.First {
-		return faultf(3, "not in the area: only %d pages follow from page %d", a.pages-op.First, op.First)
+		left, follow := a.pages-op.First, "pages follow"
+		if left == 1 {
+			follow = "page follows"
+		}
+		return faultf(3, "not in the area: only %d %s from page %d", left, follow, op.First)
 	}
 	page, ok := a.unmapped(pageRun{op.First, op.Pages})
 	switch {

@@ -16,7 +16,7 @@ func ExampleParse() {
 	_, err := sim.Parse("demo.script", []byte("spawn p\nmap p a 4\nfill p a 3 2 7\nscann\n"))
 	fmt.Println(err)
 	// Output:
-	// demo.script:3:12: "2": not in the area: only 1 pages follow from page 3
+	// demo.script:3:12: "2": not in the area: only 1 page follows from page 3
 	// demo.script:4:1: "scann": no such operation
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/ksmtop/ksmtop/internal/format"
 	"github.com/ksmtop/ksmtop/scanner/ksmd"
 	"github.com/ksmtop/ksmtop/sysfs"
 )
@@ -265,7 +266,7 @@ func (m *Machine) pages(process, area string, first, pages int) (ksmd.Process, i
 		return 0, 0, fmt.Errorf("no area %q of process %q", area, process)
 	}
 	if !m.memory.Mapped(p.number, a, first, pages) {
-		return 0, 0, fmt.Errorf("area %q of process %q has no %d pages from page %d on", area, process, pages, first)
+		return 0, 0, fmt.Errorf("area %q of process %q has no %d %s from page %d on", area, process, pages, format.Noun(uint64(pages), "page"), first)
 	}
 	return p.number, a, nil
 }

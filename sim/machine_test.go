@@ -46,9 +46,9 @@ func TestMachineErrors(t *testing.T) {
 		{m.Write(ctx, "p", "child", 0, 1, 1, 1), `no area "child" of process "p"`},
 		{m.Write(ctx, "p", "a", 0, 5, 1, 1), `area "a" of process "p" has no 5 pages from page 0 on`},
 		{m.Read(ctx, "p", "a", 0, 2), `area "a" of process "p" has no 2 pages from page 0 on`},
-		{m.DontNeed(ctx, "p", "a", -1, 1), `area "a" of process "p" has no 1 pages from page -1 on`},
+		{m.DontNeed(ctx, "p", "a", -1, 1), `area "a" of process "p" has no 1 page from page -1 on`},
 		{m.Mergeable(ctx, "p", "a", 5, 0), `area "a" of process "p" has no 0 pages from page 5 on`},
-		{m.Unmergeable(ctx, "p", "a", 1, 1), `area "a" of process "p" has no 1 pages from page 1 on`},
+		{m.Unmergeable(ctx, "p", "a", 1, 1), `area "a" of process "p" has no 1 page from page 1 on`},
 		{m.Unmap(ctx, "p", "a", 0, -1), `area "a" of process "p" has no -1 pages from page 0 on`},
 		{stat("q"), `no process "q"`},
 	}

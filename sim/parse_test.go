@@ -157,7 +157,7 @@ func TestParseErrors(t *testing.T) {
 
 		// Pages.
 		{"first page outside", start + "read p a 10 1", `3:10: "10": not in the area, whose last page is 9`},
-		{"last page outside", start + "write p a 9 2 0", `3:13: "2": not in the area: only 1 pages follow from page 9`},
+		{"last page outside", start + "write p a 9 2 0", `3:13: "2": not in the area: only 1 page follows from page 9`},
 		{"first page unmapped", start + "unmap p a 3 2\nread p a 4 1", `4:10: "4": page 4 is unmapped`},
 		{"later page unmapped", start + "unmap p a 3 2\nread p a 0 10", `4:12: "10": page 3 is unmapped`},
 		{"unmapped twice", start + "unmap p a 0 1\nunmap p a 0 1", `4:11: "0": page 0 is unmapped`},

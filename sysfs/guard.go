@@ -279,7 +279,7 @@ func (s *saved) restore(fsys FS, opts GuardOptions) error {
 	}
 	if s.Clean {
 		if n := mergedPages(&now.Counters); n != 0 {
-			return fmt.Errorf("settings are back, but %d pages stay merged", n)
+			return fmt.Errorf("settings are back, but merged pages stay: %d", n)
 		}
 	}
 	return nil

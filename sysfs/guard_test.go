@@ -365,7 +365,7 @@ func TestGuardLeftMerged(t *testing.T) {
 		k.store(sysfs.PagesSharing, "3")
 		return nil
 	})
-	if want := "settings are back, but 4 pages stay merged"; err == nil || err.Error() != want {
+	if want := "settings are back, but merged pages stay: 4"; err == nil || err.Error() != want {
 		t.Errorf("Guard() error = %v, want %s", err, want)
 	}
 	wantKnobs(t, k.FS, remembered)

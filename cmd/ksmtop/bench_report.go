@@ -164,8 +164,8 @@ func (b *benchRun) writeDoubts(w *strings.Builder) {
 		fmt.Fprintf(w, "Guests were up to %s late: the machine was busy, or they write more than it can.\n", durationText(b.late))
 	}
 	if sim, real := b.bySim().scans, b.measured().scans; real < sim-sim/10 {
-		fmt.Fprintf(w, "ksmd made %s of the %s full scans that it had time for: others took the CPU, and it may not have got to the end.\n",
-			countText(uint64(real)), countText(uint64(sim)))
+		fmt.Fprintf(w, "ksmd made %s of the %s that it had time for: others took the CPU, and it may not have got to the end.\n",
+			countText(uint64(real)), things(uint64(sim), "full scan"))
 	}
 	if b.strangers > 0 {
 		fmt.Fprintf(w, "Meanwhile %s not of the scenario had mergeable memory too, and are in what was measured.\n", plural(b.strangers, "process"))

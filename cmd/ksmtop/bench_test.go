@@ -125,6 +125,10 @@ func TestBenchDiffers(t *testing.T) {
 			t.Errorf("it lacks %q:\n%s", doubt, report)
 		}
 	}
+	b.strangers = 2
+	if want := "Meanwhile 2 processes not of the scenario"; !strings.Contains(b.report(), want) {
+		t.Errorf("it lacks %q:\n%s", want, b.report())
+	}
 	for _, tt := range []struct {
 		predicted, measured float64
 		want                string

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ksmtop/ksmtop/internal/format"
 	"github.com/ksmtop/ksmtop/internal/text"
 	"github.com/ksmtop/ksmtop/scanner/ksmd"
 	"github.com/ksmtop/ksmtop/sim"
@@ -412,10 +413,7 @@ func (t *labTotal) line(how string) string {
 
 // plural writes a number of things.
 func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
+	return fmt.Sprintf("%d %s", n, format.Noun(uint64(n), thing))
 }
 
 func (t *labTotal) err() error {

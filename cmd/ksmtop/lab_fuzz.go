@@ -69,8 +69,8 @@ func writeFuzzStats(b *bytes.Buffer, s *sim.FuzzStats, seed uint64, took time.Du
 	if s.Scripts > 0 {
 		fmt.Fprintf(b, ", of seeds %d to %d", seed, seed+uint64(s.Scripts)-1)
 	}
-	fmt.Fprintf(b, ": %s operations, %s rows, %s values compared\n",
-		format.Count(nil, uint64(s.Ops)), format.Count(nil, uint64(s.Rows)), format.Count(nil, uint64(s.Cells)))
+	fmt.Fprintf(b, ": %s, %s, %s compared\n",
+		format.Things(nil, uint64(s.Ops), "operation"), format.Things(nil, uint64(s.Rows), "row"), format.Things(nil, uint64(s.Cells), "value"))
 	if s.Refused > 0 {
 		fmt.Fprintf(b, "%s ended early, since the kernel refused to change a knob\n", plural(s.Refused, "script"))
 	}
@@ -119,7 +119,7 @@ func labProgress(w io.Writer, begin time.Time) func(sim.FuzzStats) {
 			return
 		}
 		last = now
-		fmt.Fprintf(w, "\r%s, %s: %s operations, %s rows\x1b[K", format.Duration(nil, now.Sub(begin)),
-			plural(s.Scripts, "script"), format.Count(nil, uint64(s.Ops)), format.Count(nil, uint64(s.Rows)))
+		fmt.Fprintf(w, "\r%s, %s: %s, %s\x1b[K", format.Duration(nil, now.Sub(begin)),
+			plural(s.Scripts, "script"), format.Things(nil, uint64(s.Ops), "operation"), format.Things(nil, uint64(s.Rows), "row"))
 	}
 }

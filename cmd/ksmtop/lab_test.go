@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -193,5 +194,13 @@ sim and kernel differ in 2 cells:
 `
 	if b.String() != want {
 		t.Errorf("writeTables writes\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+func TestFuzzStatsOfOne(t *testing.T) {
+	var b bytes.Buffer
+	writeFuzzStats(&b, &sim.FuzzStats{Scripts: 1, Ops: 1, Rows: 1, Cells: 1}, 7, time.Second)
+	if want := "1 script in 1.0 s, of seeds 7 to 7: 1 operation, 1 row, 1 value compared\n"; b.String() != want {
+		t.Errorf("it says %q, want %q", &b, want)
 	}
 }

@@ -144,7 +144,7 @@ func (s *simSpec) describe(shot *model.SimShot) {
 	shot.Scale = s.scale
 	if s.script != nil {
 		shot.Script = true
-		shot.Title = fmt.Sprintf("a page script of %d operations", len(s.script.Ops))
+		shot.Title = "a page script of " + plural(len(s.script.Ops), "operation")
 		return
 	}
 	shot.Title = text.Clean(s.scenario.Title)

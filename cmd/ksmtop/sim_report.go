@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ksmtop/ksmtop/cmd/ksmtop/internal/report"
 	"github.com/ksmtop/ksmtop/internal/format"
 	"github.com/ksmtop/ksmtop/internal/text"
 	"github.com/ksmtop/ksmtop/sysfs"
@@ -88,25 +89,30 @@ func (r *simRun) writeResult(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, ": net %s.\n\n", bytesText(saved.NetBytes))
 
-	by := fmt.Sprintf("%s pages are copies of %s KSM pages", countText(uint64(c.PagesSharing)), countText(uint64(c.PagesShared)))
+	by := report.Copies(uint64(c.PagesSharing)) + " of " + things(uint64(c.PagesShared), "KSM page")
 	if ratio, ok := c.Ratio(); ok {
 		by += fmt.Sprintf(": %.2f saved for each", ratio)
 	}
 	simLine(b, "Saved", bytesText(saved.SavedBytes), by)
 	if c.KSMZeroPages != 0 {
-		simLine(b, "  zero", bytesText(int64(c.KSMZeroPages)*res.sample.PageSize), countText(uint64(c.KSMZeroPages))+" pages of zeros")
+		simLine(b, "  zero", bytesText(int64(c.KSMZeroPages)*res.sample.PageSize), things(uint64(c.KSMZeroPages), "page")+" of zeros")
 	}
 	if freed := res.freed(); freed != 0 {
 		simLine(b, "Freed", bytesText(freed), "zeros in huge pages that were split; saved too, but in no counter of KSM")
 	}
-	simLine(b, "Cost", bytesText(saved.MetadataBytes), countText(saved.Items)+" tracked pages, 64 bytes of metadata each")
+	simLine(b, "Cost", bytesText(saved.MetadataBytes), things(saved.Items, "tracked page")+", 64 bytes of metadata each")
 	simLine(b, "Net", bytesText(saved.NetBytes), fmt.Sprintf("%.1f %% of the host's memory", 100*float64(saved.NetBytes)/float64(host.MemTotal)))
 	if res.hasTo90 {
 		simLine(b, "90 %", durationText(res.to90), "until 90 % of this saving was reached")
 	}
 	simLine(b, "ksmd CPU", res.cpuText(), fmt.Sprintf("%s of one CPU; %s saved for each CPU second", percentText(res.cpuPercent()), res.perCPUText()))
-	simLine(b, "Scans", countText(c.FullScans), fmt.Sprintf("full scans; %s pages visited, %s skipped by smart scan", countText(uint64(c.PagesScanned)), countText(uint64(c.PagesSkipped))))
-	simLine(b, "Copies", countText(host.CowKSM), "merged pages copied since a guest wrote to them, or since they were unmerged")
+	simLine(b, "Scans", countText(c.FullScans), fmt.Sprintf("%s; %s visited, %s skipped by smart scan",
+		format.Noun(c.FullScans, "full scan"), things(uint64(c.PagesScanned), "page"), countText(uint64(c.PagesSkipped))))
+	copies := "merged pages copied since a guest wrote to them, or since they were unmerged"
+	if host.CowKSM == 1 {
+		copies = "merged page copied since a guest wrote to it, or since it was unmerged"
+	}
+	simLine(b, "Copies", countText(host.CowKSM), copies)
 	if faults, cost := res.faults(); faults > 0 {
 		simLine(b, "Faults", countText(faults), fmt.Sprintf("of the guests that run now, by such writes, zero pages included; they took %s", durationText(cost)))
 	}
@@ -282,7 +288,8 @@ func settingsText(settings []sysfs.Setting) string {
 	return strings.Join(parts, ", ")
 }
 
-func percentText(p float64) string        { return fmt.Sprintf("%.2f %%", p) }
-func bytesText(n int64) string            { return string(format.Bytes(nil, n)) }
-func countText(n uint64) string           { return string(format.Count(nil, n)) }
-func durationText(d time.Duration) string { return string(format.Duration(nil, d)) }
+func percentText(p float64) string         { return fmt.Sprintf("%.2f %%", p) }
+func bytesText(n int64) string             { return string(format.Bytes(nil, n)) }
+func countText(n uint64) string            { return string(format.Count(nil, n)) }
+func things(n uint64, thing string) string { return string(format.Things(nil, n, thing)) }
+func durationText(d time.Duration) string  { return string(format.Duration(nil, d)) }

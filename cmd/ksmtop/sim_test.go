@@ -291,6 +291,24 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// One of a thing is named in the singular.
+func TestSimResultOfOne(t *testing.T) {
+	b := finishedBench(t, nil)
+	r := &b.predict.result.sample.Reading
+	r.Counters.PagesSharing, r.Counters.PagesShared, r.Counters.FullScans, r.Counters.PagesScanned = 1, 1, 1, 1
+	r.Counters.KSMZeroPages, r.Host.CowKSM = 1, 1
+	var text strings.Builder
+	b.predict.writeResult(&text)
+	for _, want := range []string{
+		" 1 page is a copy of 1 KSM page: 1.00 saved for each\n", " 1 page of zeros\n",
+		"SIM Scans     1           full scan; 1 page visited, ", "SIM Copies    1           merged page copied since a guest wrote to it, ",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("it lacks %q:\n%s", want, &text)
+		}
+	}
+}
+
 // What is too large is refused before it is tried.
 func TestRoom(t *testing.T) {
 	s, err := scenario.Preset("same-os") // 16 GiB

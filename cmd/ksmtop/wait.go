@@ -87,8 +87,8 @@ The exit status is 1 if --timeout passes first, or if ksmd does not scan.`,
 			if err := c.waitSettled(ctx, &s, time.Duration(every)); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "settled after %s full scans: %s pages saved, last gain %s pages a scan\n",
-				format.Count(nil, s.passes), format.SignedCount(nil, s.saved), format.SignedCount(nil, s.gain))
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "settled after %s: %s saved, last gain %s a scan\n", format.Things(nil, s.passes, "full scan"),
+				format.SignedThings(nil, s.saved, "page"), format.SignedThings(nil, s.gain, "page"))
 			return err
 		},
 	}
@@ -143,7 +143,7 @@ func notSettled(ctx context.Context, s *settling) error {
 	}
 	last := "no full scan ended"
 	if s.known {
-		last = fmt.Sprintf("the last full scan gained %s pages", format.SignedCount(nil, s.gain))
+		last = fmt.Sprintf("the last full scan gained %s", format.SignedThings(nil, s.gain, "page"))
 	}
 	return hinted{fmt.Errorf("not settled in time: %s", last), "`ksmtop status` says how long a full scan takes"}
 }

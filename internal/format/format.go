@@ -72,6 +72,30 @@ func Count(dst []byte, n uint64) []byte {
 	return dst
 }
 
+// Things appends a number of things, as "1 full scan" or "2 552 972 pages".
+func Things(dst []byte, n uint64, thing string) []byte {
+	return append(append(Count(dst, n), ' '), Noun(n, thing)...)
+}
+
+// SignedThings is Things for numbers below zero, too.
+func SignedThings(dst []byte, n int64, thing string) []byte {
+	if n < 0 {
+		return Things(append(dst, '-'), -uint64(n), thing)
+	}
+	return Things(dst, uint64(n), thing)
+}
+
+// Noun returns the word for n things, which for one is that given.
+func Noun(n uint64, thing string) string {
+	switch {
+	case n == 1:
+		return thing
+	case strings.HasSuffix(thing, "s"):
+		return thing + "es"
+	}
+	return thing + "s"
+}
+
 // SignedCount is Count for numbers below zero, too.
 func SignedCount(dst []byte, n int64) []byte {
 	if n < 0 {

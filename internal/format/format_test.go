@@ -37,6 +37,30 @@ func TestBytes(t *testing.T) {
 	}
 }
 
+func TestThings(t *testing.T) {
+	for _, tt := range []struct {
+		n     int64
+		thing string
+		want  string
+	}{
+		{0, "page", "0 pages"},
+		{1, "full scan", "1 full scan"},
+		{2, "full scan", "2 full scans"},
+		{-1, "page", "-1 page"},
+		{-1234, "page", "-1 234 pages"},
+		{1, "process", "1 process"},
+		{1000, "process", "1 000 processes"},
+		{math.MinInt64, "page", "-9 223 372 036 854 775 808 pages"},
+	} {
+		if got := string(SignedThings(nil, tt.n, tt.thing)); got != tt.want {
+			t.Errorf("SignedThings(%d, %q) = %q, want %q", tt.n, tt.thing, got, tt.want)
+		}
+	}
+	if got, want := string(Things([]byte("of "), math.MaxUint64, "page")), "of 18 446 744 073 709 551 615 pages"; got != want {
+		t.Errorf("Things() = %q, want %q", got, want)
+	}
+}
+
 func TestDuration(t *testing.T) {
 	tests := []struct {
 		d    time.Duration

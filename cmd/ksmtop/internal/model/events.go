@@ -116,7 +116,7 @@ func (e *Events) passEnded(s *Sample, passes *Passes, ended uint64) {
 	if n := len(e.list); quick && n > 0 && e.list[n-1].passes {
 		e.list = e.list[:n-1]
 	}
-	e.add(s.Time, false, "%s, %s pages, %s%s merged", what, format.Count(nil, s.Savings.Items), sign, format.SignedCount(nil, passes.Gained))
+	e.add(s.Time, false, "%s, %s, %s%s merged", what, format.Things(nil, s.Savings.Items, "page"), sign, format.SignedCount(nil, passes.Gained))
 	e.noted--
 	e.list[len(e.list)-1].passes = quick
 }

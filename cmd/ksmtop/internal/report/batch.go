@@ -201,8 +201,7 @@ func (b *Batch) appendTitle(out []byte, s *model.Sample) []byte {
 		out = append(append(out, NoKSMLine(s)...), '\n')
 	} else if s.Denied > 0 {
 		out = strconv.AppendInt(append(out, "Not readable without "+Capability+": the KSM data of "...), int64(s.Denied), 10)
-		out = strconv.AppendInt(append(out, " of "...), int64(s.Seen), 10)
-		out = append(out, " processes\n"...)
+		out = append(format.Things(append(out, " of "...), uint64(s.Seen), "process"), '\n')
 	}
 	return out
 }

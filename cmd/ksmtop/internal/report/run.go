@@ -63,10 +63,6 @@ func Run(w io.Writer, r *RunResult) error {
 }
 
 func writeMoment(b *strings.Builder, when string, s RunSaving) {
-	processes := "1 process"
-	if s.Processes != 1 {
-		processes = fmt.Sprintf("%d processes", s.Processes)
-	}
 	fmt.Fprintf(b, "ksmtop: %-14s merging saved %s and cost %s of metadata, net %s (%s)\n", when,
-		bytesOf(s.SavedBytes), bytesOf(s.MetadataBytes), bytesOf(s.net()), processes)
+		bytesOf(s.SavedBytes), bytesOf(s.MetadataBytes), bytesOf(s.net()), things(uint64(s.Processes), "process"))
 }

@@ -66,14 +66,14 @@ func writeScanSums(b *strings.Builder, a *ScanAnswer) {
 	if a.UseZeroPages {
 		zero = "1"
 	}
-	line(b, "Looked at", a.bytes(a.Pages), fmt.Sprintf("%s pages, %s different contents, %s pages of zeros", count(a.Pages), count(a.Distinct), count(a.ZeroPages)))
-	line(b, "Saved", bytesOf(a.WouldSaveBytes()), fmt.Sprintf("%s pages, with max_page_sharing %d and use_zero_pages %s", count(a.WouldSave), a.MaxPageSharing, zero))
+	line(b, "Looked at", a.bytes(a.Pages), fmt.Sprintf("%s, %s, %s of zeros", things(a.Pages, "page"), things(a.Distinct, "different content"), things(a.ZeroPages, "page")))
+	line(b, "Saved", bytesOf(a.WouldSaveBytes()), fmt.Sprintf("%s, with max_page_sharing %d and use_zero_pages %s", things(a.WouldSave, "page"), a.MaxPageSharing, zero))
 	line(b, "  zero", a.bytes(a.ByZeroPages), "pages of zeros")
 	if len(a.Groups) > 1 {
 		line(b, "  within", a.bytes(a.Within), "each group alone")
 		line(b, "  between", a.bytes(a.Between), "more, since groups have contents in common")
 	}
-	line(b, "Cost", bytesOf(a.MetadataBytes()), count(a.Items)+" tracked pages, 64 bytes of metadata each")
+	line(b, "Cost", bytesOf(a.MetadataBytes()), things(a.Items, "tracked page")+", 64 bytes of metadata each")
 	line(b, "Net", bytesOf(a.NetBytes()), "")
 	if a.AlreadySaved > 0 {
 		line(b, "Already", a.bytes(a.AlreadySaved), "saved now")
@@ -90,7 +90,7 @@ func writeVerification(b *strings.Builder, a *ScanAnswer) {
 	if v == nil {
 		return
 	}
-	said := count(v.Compared) + " pages compared byte by byte, "
+	said := things(v.Compared, "page") + " compared byte by byte, "
 	switch v.Unequal {
 	case 0:
 		said += "all equal"
@@ -210,7 +210,10 @@ func writeNotRead(b *strings.Builder, a *ScanAnswer) {
 	for _, err := range a.Problems {
 		fmt.Fprintf(b, "Cut short: %s\n", text.Clean(err.Error()))
 	}
-	if a.Gone > 0 {
+	switch {
+	case a.Gone == 1:
+		b.WriteString("1 process ended before it was read.\n")
+	case a.Gone > 1:
 		fmt.Fprintf(b, "%d processes ended before they were read.\n", a.Gone)
 	}
 }

@@ -61,6 +61,26 @@ func TestScanText(t *testing.T) {
 	}
 }
 
+// One of a thing is named in the singular.
+func TestScanOfOne(t *testing.T) {
+	a := &ScanAnswer{MaxPageSharing: 256, Report: &scanner.Report{
+		PageSize: 4096, Pages: 1, ZeroPages: 1, Distinct: 1, WouldSave: 1, Items: 1, Gone: 1,
+		Verification: &scanner.Verification{Complete: true, Compared: 1},
+	}}
+	var out bytes.Buffer
+	if err := Scan(&out, a); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		" 1 page, 1 different content, 1 page of zeros\n", " 1 page, with max_page_sharing ", " 1 tracked page, 64 bytes",
+		" 1 page compared byte by byte, ", "\n1 process ended before it was read.\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
 func TestScanVerification(t *testing.T) {
 	for _, tt := range []struct {
 		v    scanner.Verification

@@ -95,9 +95,9 @@ func writeSavings(b *strings.Builder, s *model.Sample) {
 	line(b, "Saved", bytesOf(s.Savings.SavedBytes), savedBy(s))
 	if c.Has(sysfs.KSMZeroPages) {
 		use := "use_zero_pages is " + valueOr(s, sysfs.UseZeroPages)
-		line(b, "  zero", bytesOf(int64(c.KSMZeroPages)*s.PageSize), fmt.Sprintf("%s pages of zeros (%s)", signed(int64(c.KSMZeroPages)), use))
+		line(b, "  zero", bytesOf(int64(c.KSMZeroPages)*s.PageSize), fmt.Sprintf("%s of zeros (%s)", format.SignedThings(nil, int64(c.KSMZeroPages), "page"), use))
 	}
-	line(b, "Cost", bytesOf(s.Savings.MetadataBytes), count(s.Savings.Items)+" tracked pages, 64 bytes of metadata each")
+	line(b, "Cost", bytesOf(s.Savings.MetadataBytes), things(s.Savings.Items, "tracked page")+", 64 bytes of metadata each")
 	share := ""
 	if h := &s.Reading.Host; h.HasMemory && h.MemTotal > 0 {
 		tenths := math.Round(1000 * float64(s.Savings.NetBytes) / float64(h.MemTotal))
@@ -117,11 +117,19 @@ func whyNoSavings(s *model.Sample) string {
 	return "the counters are beyond any memory"
 }
 
+// Copies says how many pages are copies of KSM pages, and saved for that.
+func Copies(n uint64) string {
+	if n == 1 {
+		return "1 page is a copy"
+	}
+	return count(n) + " pages are copies"
+}
+
 func savedBy(s *model.Sample) string {
 	c := &s.Reading.Counters
-	by := count(uint64(c.PagesSharing)) + " pages are copies"
+	by := Copies(uint64(c.PagesSharing))
 	if c.Has(sysfs.PagesShared) {
-		by += " of " + count(uint64(c.PagesShared)) + " KSM pages"
+		by += " of " + things(uint64(c.PagesShared), "KSM page")
 	}
 	if ratio, ok := c.Ratio(); ok {
 		by += fmt.Sprintf(": %.2f saved for each (limit %s)", ratio, valueOr(s, sysfs.MaxPageSharing))
@@ -142,11 +150,7 @@ func writeDaemon(b *strings.Builder, s *model.Sample) {
 		parts = append(parts, "a full scan takes about "+string(format.Duration(nil, r.FullScan)))
 	}
 	if s.Reading.Counters.Has(sysfs.FullScans) {
-		scans := " full scans so far"
-		if s.Reading.Counters.FullScans == 1 {
-			scans = " full scan so far"
-		}
-		parts = append(parts, count(s.Reading.Counters.FullScans)+scans)
+		parts = append(parts, things(s.Reading.Counters.FullScans, "full scan")+" so far")
 	}
 	if r.HasBrokenPerSecond && r.BrokenPerSecond > 0 {
 		parts = append(parts, string(format.Amount(nil, r.BrokenPerSecond))+" merged pages/s copied back by writes")
@@ -199,13 +203,17 @@ func writeProcesses(b *strings.Builder, s *model.Sample) {
 		b.WriteString("No process can be seen in /proc.\n")
 		return
 	case !s.HasProcesses():
-		fmt.Fprintf(b, "None of %s processes shows its part in KSM. Linux before 5.19 does not tell.\n", count(uint64(s.Seen)))
+		fmt.Fprintf(b, "None of %s shows its part in KSM. Linux before 5.19 does not tell.\n", things(uint64(s.Seen), "process"))
 		return
 	}
 	if s.HasUnattributed && s.Unattributed != 0 {
 		fmt.Fprintf(b, "%s of the saving belong to no process that could be read (exited since ksmd last looked, or another user's).\n", bytesOf(s.Unattributed))
 	}
-	fmt.Fprintf(b, "%s of %s processes take part in KSM", count(uint64(s.Registered)), count(uint64(s.Eligible())))
+	take := "take"
+	if s.Registered == 1 || s.Eligible() == 1 {
+		take = "takes"
+	}
+	fmt.Fprintf(b, "%s of %s %s part in KSM", count(uint64(s.Registered)), things(uint64(s.Eligible()), "process"), take)
 	if s.Denied > 0 {
 		fmt.Fprintf(b, ", as far as can be seen: the KSM data of %s belong to other users (%s or root reads them)", count(uint64(s.Denied)), Capability)
 	}
@@ -228,14 +236,14 @@ func writeTable(b *strings.Builder, title string, rows []model.Row, s *model.Sam
 	fmt.Fprintf(b, "\n%s\n", title)
 	for i := range rows[:min(listed, len(rows))] {
 		r := &rows[i]
-		saved, cost, tracked := "-", "-", "-"
+		saved, cost, tracked := "-", "-", "- pages"
 		if r.HasSaved(s) {
 			saved = bytesOf(r.Saved)
 		}
 		if r.KSM.Has(sysfs.KSMRmapItems) {
-			cost, tracked = bytesOf(r.KSM.MetadataBytes()), count(r.KSM.RmapItems)
+			cost, tracked = bytesOf(r.KSM.MetadataBytes()), things(r.KSM.RmapItems, "page")
 		}
-		fmt.Fprintf(b, "  %7d %-8s saves %10s, costs %10s, tracks %s pages  %s\n", r.PID, r.User, saved, cost, tracked, r.ShortCommand())
+		fmt.Fprintf(b, "  %7d %-8s saves %10s, costs %10s, tracks %s  %s\n", r.PID, r.User, saved, cost, tracked, r.ShortCommand())
 	}
 	if more := len(rows) - listed; more > 0 {
 		fmt.Fprintf(b, "  and %d more\n", more)
@@ -294,4 +302,5 @@ func line(b *strings.Builder, name, amount, about string) {
 
 func bytesOf(n int64) string { return string(format.Bytes(nil, n)) }
 func count(n uint64) string  { return string(format.Count(nil, n)) }
-func signed(n int64) string  { return string(format.SignedCount(nil, n)) }
+
+func things(n uint64, thing string) string { return string(format.Things(nil, n, thing)) }
