@@ -103,7 +103,7 @@ func (e *Events) passEnded(s *Sample, passes *Passes, ended uint64) {
 		what = fmt.Sprintf("%d passes ended, the last was %d", ended, s.Reading.Counters.FullScans)
 	}
 	if passes.HasLast {
-		what += ": " + string(format.Duration(nil, passes.Last))
+		what += ": ~" + string(format.Duration(nil, passes.Last))
 		if ended > 1 {
 			what += " each"
 		}

@@ -15,7 +15,7 @@ type Passes struct {
 	began time.Time // when the present pass began, to within a sample
 	start uint64    // pages visited or skipped since boot when it began
 
-	Last    time.Duration // how long the last pass took
+	Last    time.Duration // how long the last pass took, to within a sample
 	HasLast bool
 	Gained  int64 // pages more saved by the last pass
 	saved   int64

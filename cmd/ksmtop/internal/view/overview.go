@@ -183,14 +183,14 @@ func drawDaemon(c *Canvas, s *model.State) {
 	p = c.pen(0, 2).upTo(0, second-1)
 	switch {
 	case s.Passes.HasLast:
-		p.text(Normal, "last pass ").duration(Normal, s.Passes.Last)
+		p.text(Normal, "last pass ~").duration(Normal, s.Passes.Last)
 	case r.HasFullScan:
 		p.text(Normal, "full scan ~").duration(Normal, r.FullScan)
 	default:
 		p.text(Normal, "last pass ").text(Dim, "-")
 	}
 	if s.Sample.HasSavings && (s.Passes.HasLast || r.HasFullScan) {
-		p.part().text(Normal, "   ").count(Normal, s.Sample.Savings.Items).text(Normal, " pages")
+		p.part().text(Normal, "  ").count(Normal, s.Sample.Savings.Items).text(Normal, " pages")
 	}
 	if left, ok := s.Passes.Left(); ok {
 		p = p.upTo(second, w)
@@ -388,7 +388,7 @@ func drawDaemonNarrow(c *Canvas, s *model.State) {
 	p = writePass(p, s)
 	switch {
 	case s.Passes.HasLast:
-		p.part().text(Normal, ", last ").duration(Normal, s.Passes.Last)
+		p.part().text(Normal, ", last ~").duration(Normal, s.Passes.Last)
 	case r.HasFullScan:
 		p.part().text(Normal, ", full scan ~").duration(Normal, r.FullScan)
 	}
