@@ -122,9 +122,6 @@ func knobHint(f sysfs.Field) string {
 func (s *State) propose(title string, undo bool, settings ...sysfs.Setting) (Command, error) {
 	changes, err := s.Kernel.Plan(settings...)
 	if err != nil {
-		if hint := sysfs.Hint(err); hint != "" {
-			err = fmt.Errorf("%w: %s", err, hint)
-		}
 		return Nothing, err
 	}
 	if !s.Root {
@@ -139,6 +136,15 @@ func (s *State) propose(title string, undo bool, settings ...sysfs.Setting) (Com
 			Button{Text: "type unmerge", Word: "unmerge", do: write(settings...)}), nil
 	}
 	return s.Confirm(title, s.changeText(changes), Button{Text: "Write", do: write(settings...)}), nil
+}
+
+// withAdvice returns err in words, and in a second line what can be done, if that is
+// known.
+func withAdvice(err error) string {
+	if hint := sysfs.Hint(err); hint != "" {
+		return err.Error() + "\n" + hint
+	}
+	return err.Error()
 }
 
 // unmerges reports whether a step unmerges everything.
@@ -214,7 +220,7 @@ func (s *State) showWrites(settings []sysfs.Setting, changes []sysfs.Change) Com
 func (s *State) write(settings []sysfs.Setting, undo bool) Command {
 	changes, err := s.Kernel.Plan(settings...)
 	if err != nil {
-		s.Message = err.Error()
+		s.Message = withAdvice(err)
 		return Nothing
 	}
 	s.Events.expect(changes)
@@ -287,7 +293,7 @@ func (s *State) undoKnobs() Command {
 	last := s.writes.undo[len(s.writes.undo)-1]
 	command, err := s.propose("Undo the last write?", true, last...)
 	if err != nil {
-		s.Message = err.Error()
+		s.Message = withAdvice(err)
 	}
 	return command
 }

@@ -224,3 +224,31 @@ func TestKnobsThatCannotBeWritten(t *testing.T) {
 		}
 	}
 }
+
+// refusing is a kernel that takes nothing.
+type refusing struct{ sysfs.FS }
+
+func (k refusing) Set(s ...sysfs.Setting) ([]sysfs.Change, error) {
+	_, err := k.FS.Plan(sysfs.Setting{Field: sysfs.MaxPageSharing, Value: "9"})
+	return nil, err
+}
+
+// A refusal says why, and in a second line what can be done: before a write, and
+// when the kernel itself refuses.
+func TestRefusalHasAdvice(t *testing.T) {
+	refused := func(m *knobMachine) string {
+		return "write " + m.fs.Path(sysfs.MaxPageSharing) + ": device or resource busy: KSM pages exist\n" +
+			"write run=2 first, which unmerges everything; run=1 may follow in the same step"
+	}
+	m := newKnobMachine(t)
+	m.press("F2 End Enter 9 Enter")
+	if want := refused(m); m.Message != want {
+		t.Errorf("message %q, want %q", m.Message, want)
+	}
+	m = newKnobMachine(t)
+	m.Kernel = refusing{m.fs}
+	m.press("F2 Down Enter 9 Enter Right Enter")
+	if want := "writing pages_to_scan=9: " + refused(m); m.Message != want {
+		t.Errorf("message %q, want %q", m.Message, want)
+	}
+}

@@ -79,7 +79,7 @@ func (s *State) endPrompt() Command {
 	s.Prompt = nil // done may begin another
 	command, err := p.done(s, p.Text)
 	if err != nil {
-		s.Prompt, s.Message = p, err.Error()
+		s.Prompt, s.Message = p, withAdvice(err)
 		return Nothing
 	}
 	return command

@@ -423,7 +423,7 @@ func (s *State) proposeSim() Command {
 	command, err := s.propose("Write to the real machine?", false, settings...)
 	if err != nil {
 		s.showSource(front)
-		s.Message = err.Error()
+		s.Message = withAdvice(err)
 		return Nothing
 	}
 	s.Enter(Overview)

@@ -78,7 +78,7 @@ func (s *State) End(t *Task, result func(*State), err error) {
 	case errors.Is(err, context.Canceled):
 		s.Message = t.Name + ": stopped"
 	case err != nil:
-		s.Message = t.Name + ": " + err.Error()
+		s.Message = t.Name + ": " + withAdvice(err)
 	}
 	if result != nil {
 		result(s)

@@ -2,6 +2,7 @@ package view
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ksmtop/ksmtop/cmd/ksmtop/internal/model"
 	"github.com/ksmtop/ksmtop/sysfs"
@@ -94,12 +95,19 @@ func missingFields(s *model.State, heading func(string), add func(sysfs.Field, s
 	}
 }
 
-// wrap breaks text between words into lines of at most w bytes; a longer word
-// has a line of its own.
+// wrap breaks text between words into lines of at most w bytes; a longer word has
+// lines of its own.
 func wrap(text string, w int) []string {
 	var lines []string
 	line := ""
 	for word := range strings.FieldsSeq(text) {
+		for len(word) > w && w > 0 {
+			if line != "" {
+				lines = append(lines, line)
+			}
+			n := breakAt(word, w)
+			lines, line, word = append(lines, word[:n]), "", word[n:]
+		}
 		switch {
 		case line == "":
 			line = word
@@ -111,4 +119,20 @@ func wrap(text string, w int) []string {
 		}
 	}
 	return append(lines, line)
+}
+
+// breakAt returns how much of a word that is longer than w bytes a line of w cells
+// takes: up to a part of a path or of a name, if there is one.
+func breakAt(word string, w int) int {
+	for _, end := range []string{"/", "_"} {
+		if n := strings.LastIndex(word[:w], end) + 1; n > w/2 {
+			return n
+		}
+	}
+	for n := w; n > 0; n-- {
+		if utf8.RuneStart(word[n]) {
+			return n
+		}
+	}
+	return w
 }

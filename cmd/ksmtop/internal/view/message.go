@@ -1,6 +1,8 @@
 package view
 
 import (
+	"strings"
+
 	"github.com/ksmtop/ksmtop/cmd/ksmtop/internal/model"
 	"github.com/ksmtop/ksmtop/sysfs"
 )
@@ -11,6 +13,10 @@ func drawMessage(c *Canvas, y int, s *model.State) {
 	w, _ := c.Size()
 	switch {
 	case s.Message != "":
+		if d := s.Dialog(); strings.Contains(s.Message, "\n") || d != nil && len(d.Items) > 0 {
+			drawWords(c, y, s.Message)
+			return
+		}
 		c.TextIn(1, y, w-1, Warn, s.Message)
 		return
 	case s.Prompt != nil:
@@ -53,6 +59,32 @@ func drawMessage(c *Canvas, y int, s *model.State) {
 		p.text(Warn, "! pid ").number(Warn, r.PID).text(Warn, " costs more than it saves")
 		p.part().text(Warn, ": ").count(Warn, r.KSM.RmapItems).text(Warn, " pages tracked, ")
 		p.count(Warn, uint64(r.MergedPages())).text(Warn, " merged")
+	}
+}
+
+// drawWords draws a message that ends in line y: in one line if it fits, and else,
+// below a rule, in as many as it takes. They cover what is above, until the next
+// key, and so it is for what is worth that: a refusal with its advice, and what is
+// said of a list to choose from.
+func drawWords(c *Canvas, y int, message string) {
+	w, _ := c.Size()
+	if !strings.Contains(message, "\n") && c.Width(message) <= w-1 {
+		c.TextIn(1, y, w-1, Warn, message)
+		return
+	}
+	var lines []string
+	for paragraph := range strings.SplitSeq(message, "\n") {
+		lines = append(lines, wrap(paragraph, w-2)...)
+	}
+	lines = lines[:min(len(lines), y)] // line 0 stays
+	top := y + 1 - len(lines)
+	c.on(0, top, w, len(lines), target{}) // what is below takes no clicks
+	c.Fill(0, top, w, len(lines), Normal, " ")
+	if len(lines) > 1 && top > 1 {
+		c.HLine(0, top-1, w, Dim)
+	}
+	for i, line := range lines {
+		c.TextIn(1, top+i, w-1, Warn, line)
 	}
 }
 
