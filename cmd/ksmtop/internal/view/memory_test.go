@@ -204,6 +204,7 @@ func TestMemoryViews(t *testing.T) {
 // TestMemoryViewStates draws what is not everyday.
 func TestMemoryViewStates(t *testing.T) {
 	refused := &scanner.RefusedError{Capability: "CAP_SYS_PTRACE", Err: errors.New("permission denied")}
+	problems := map[string]error{"gone": scanner.ErrGone, "no process": scanner.ErrNoProcess, "refused": refused}
 	for _, tt := range []struct {
 		name   string
 		change func(*model.State, *fakeMemory)
@@ -221,6 +222,8 @@ func TestMemoryViewStates(t *testing.T) {
 		{"vmas_by_duplicates", nil, []string{"Enter", "m", "s", "s", "s"}},
 		{"vmas_area", nil, []string{"Enter", "m", "Down", "Down", "Down", "Down", "Enter"}},
 		{"vmas_gone", nil, []string{"Enter", "gone", "r"}},
+		{"vmas_no_process", nil, []string{"Enter", "no process", "r"}},
+		{"vmas_refused_later", nil, []string{"Enter", "refused", "r"}},
 		{"vmas_files", func(s *model.State, _ *fakeMemory) { s.Memory = nil }, []string{"3"}},
 		{"sharing_unasked", nil, []string{"4"}},
 		{"sharing_all", func(s *model.State, _ *fakeMemory) { s.Targets = model.Targets{} }, []string{"4"}},
@@ -257,8 +260,8 @@ func TestMemoryViewStates(t *testing.T) {
 				}
 				Fit(size[0], size[1], s)
 				for _, key := range tt.keys {
-					if key == "gone" {
-						memory.areasErr = scanner.ErrGone
+					if err := problems[key]; err != nil {
+						memory.areasErr = err
 						continue
 					}
 					answered(t, s, key)

@@ -253,6 +253,12 @@ func drawSmallVMAs(c *Canvas, s *model.State) {
 	}
 	p := c.pen(1, 0)
 	p.number(Heading, v.Process.PID)
+	switch { // the numbers are those of the last reading
+	case errors.Is(v.Problem, scanner.ErrGone), errors.Is(v.Problem, scanner.ErrNoProcess):
+		p.text(Warn, " has ended")
+	case v.Problem != nil:
+		p.text(Warn, " ? not read")
+	}
 	p.part().text(Dim, " rss ").show(Normal, areaSize(p.line(), v.Sum.HasSizes, v.Sum.RSS))
 	p.part().text(Dim, " ksm ").show(Normal, areaSize(p.line(), v.Sum.HasKSM, v.Sum.KSM))
 	if !v.MeasuredAt.IsZero() {
