@@ -350,3 +350,43 @@ func TestRunIsClicked(t *testing.T) {
 		s.CloseDialog()
 	}
 }
+
+// A row of the histogram says how many of its contents have more copies than a KSM
+// page may have mappings, as far as that is known.
+func TestHistogramAboveLimit(t *testing.T) {
+	buckets := []scanner.Bucket{
+		{CopiesFrom: 2, CopiesTo: 2, Distinct: 1000}, {CopiesFrom: 129, CopiesTo: 256, Distinct: 12},
+		{CopiesFrom: 257, CopiesTo: 512, Distinct: 3}, {CopiesFrom: 513, CopiesTo: 1024, Distinct: 1},
+	}
+	for _, tt := range []struct {
+		name  string
+		limit uint64
+		zeros uint64 // copies of a page of zeros, which the zero page replaces
+		rows  int
+		want  []string // what stands in the rows behind the bar
+	}{
+		{"each bucket", 256, 0, 4, []string{"", "", "above max_page_sharing: several KSM pages for each", "above max_page_sharing: several KSM pages for each"}},
+		{"all joined are above", 256, 0, 3, []string{"", "", "above max_page_sharing: several KSM pages for each"}},
+		{"some joined are above", 256, 0, 2, []string{"", "4 of them above max_page_sharing: several KSM pages for each"}},
+		{"inside a bucket", 200, 0, 4, []string{"", "some may be above max_page_sharing", "above max_page_sharing: several KSM pages for each", "above max_page_sharing: several KSM pages for each"}},
+		{"inside a bucket of a joined row", 200, 0, 2, []string{"", "at least 4 above max_page_sharing: several KSM pages for each"}},
+		{"inside the last", 600, 0, 4, []string{"", "", "", "some may be above max_page_sharing"}},
+		{"zeros", 256, 1000, 4, []string{"", "", "above max_page_sharing: several KSM pages for each", ""}},
+		{"zeros joined", 256, 1000, 3, []string{"", "", "3 of them above max_page_sharing: several KSM pages for each"}},
+		{"no limit", 0, 0, 2, []string{"", ""}},
+		{"above all", 1024, 0, 2, []string{"", ""}},
+	} {
+		a := &model.ScanAnswer{
+			Report:   &scanner.Report{PageSize: fixturePage, Histogram: buckets, ZeroPages: tt.zeros},
+			Question: model.ScanQuestion{MaxPageSharing: tt.limit, UseZeroPages: tt.zeros > 0},
+		}
+		c := NewCanvas(140, tt.rows)
+		c.SetLevel(LevelASCII)
+		drawHistogram(c, 0, tt.rows, a)
+		for i, line := range strings.Split(strings.TrimSuffix(c.String(), "\n"), "\n") {
+			if got := strings.TrimLeft(line[min(len(line), 40):], "# "); got != tt.want[i] {
+				t.Errorf("%s: row %d says %q, want %q", tt.name, i, got, tt.want[i])
+			}
+		}
+	}
+}

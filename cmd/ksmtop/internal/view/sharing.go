@@ -149,6 +149,54 @@ func answerNote(c *Canvas, a *model.ScanAnswer) string {
 	return c.interned(line)
 }
 
+// histogramRow is one row of the histogram, of one bucket or several.
+type histogramRow struct {
+	scanner.Bucket
+
+	// above is how many of the contents have more copies than one KSM page may
+	// have mappings, and unsure of how many that cannot be told.
+	above, unsure uint64
+}
+
+// join adds a bucket of more copies to the row.
+func (r *histogramRow) join(b *scanner.Bucket, a *model.ScanAnswer) {
+	if r.Distinct == 0 {
+		r.CopiesFrom = b.CopiesFrom
+	}
+	r.CopiesTo = b.CopiesTo
+	r.Distinct += b.Distinct
+	r.Saved += b.Saved
+	limit, contents := a.Question.MaxPageSharing, b.Distinct
+	if a.Question.UseZeroPages && a.ZeroPages >= b.CopiesFrom && a.ZeroPages <= b.CopiesTo && contents > 0 {
+		contents-- // zeros become no KSM page
+	}
+	switch {
+	case limit < 2: // there is none
+	case b.CopiesFrom > limit:
+		r.above += contents
+	case b.CopiesTo > limit:
+		r.unsure += contents
+	}
+}
+
+// writeAbove says how many contents of the row take more than one KSM page.
+func (r *histogramRow) writeAbove(p pen) {
+	switch {
+	case r.above == 0 && r.unsure == 0:
+		return
+	case r.above == r.Distinct:
+		p.text(Dim, "above max_page_sharing")
+	case r.above == 0:
+		p.text(Dim, "some may be above max_page_sharing")
+		return
+	case r.unsure > 0:
+		p.text(Dim, "at least ").count(Dim, r.above).text(Dim, " above max_page_sharing")
+	default:
+		p.count(Dim, r.above).text(Dim, " of them above max_page_sharing")
+	}
+	p.part().text(Dim, ": several KSM pages for each")
+}
+
 // drawHistogram draws contents by the number of their copies, in so many rows at
 // most; the last has all that would be in further ones.
 func drawHistogram(c *Canvas, y, rows int, a *model.ScanAnswer) {
@@ -158,35 +206,30 @@ func drawHistogram(c *Canvas, y, rows int, a *model.ScanAnswer) {
 	for i := range a.Histogram {
 		most = max(most, a.Histogram[i].Distinct)
 	}
-	row, left := 0, filled(a)
-	var sum scanner.Bucket
+	at, left := 0, filled(a)
+	var r histogramRow
 	for i := range a.Histogram {
-		b := a.Histogram[i]
+		b := &a.Histogram[i]
 		if b.Distinct == 0 {
 			continue
 		}
-		if sum.Distinct > 0 {
-			b.CopiesFrom, b.Distinct, b.Saved = sum.CopiesFrom, b.Distinct+sum.Distinct, b.Saved+sum.Saved
-		}
-		if left--; row == rows-1 && left > 0 {
-			sum = b
+		r.join(b, a)
+		if left--; at == rows-1 && left > 0 {
 			continue
 		}
-		p := c.pen(1, y+row)
-		line := format.Count(p.line(), b.CopiesFrom)
-		if b.CopiesTo != b.CopiesFrom {
-			line = format.Count(append(line, '-'), b.CopiesTo)
+		p := c.pen(1, y+at)
+		line := format.Count(p.line(), r.CopiesFrom)
+		if r.CopiesTo != r.CopiesFrom {
+			line = format.Count(append(line, '-'), r.CopiesTo)
 		}
 		p.right(1, 15, Normal, line)
-		p.right(17, 13, Normal, format.Count(p.line(), b.Distinct))
-		p.right(31, 7, Normal, areaSize(p.line(), true, int64(b.Saved)*int64(a.PageSize)))
-		cells := meterCells(float64(b.Distinct)/float64(max(most, b.Distinct)), max(0, w-bar))
-		c.Fill(bar-1, y+row, cells, 1, Chart, "#")
-		if limit := a.Question.MaxPageSharing; limit > 1 && b.CopiesFrom > limit {
-			p = p.upTo(bar-1+cells+1, w)
-			p.text(Dim, "above max_page_sharing").part().text(Dim, ": several KSM pages for each")
-		}
-		row++
+		p.right(17, 13, Normal, format.Count(p.line(), r.Distinct))
+		p.right(31, 7, Normal, areaSize(p.line(), true, int64(r.Saved)*int64(a.PageSize)))
+		cells := meterCells(float64(r.Distinct)/float64(max(most, r.Distinct)), max(0, w-bar))
+		c.Fill(bar-1, y+at, cells, 1, Chart, "#")
+		r.writeAbove(p.upTo(bar-1+cells+1, w))
+		r = histogramRow{}
+		at++
 	}
 }
 
