@@ -4,11 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/ksmtop/ksmtop/cmd/ksmtop/internal/model"
@@ -48,7 +52,7 @@ Looking needs no privilege and changes nothing. Root, or the capability
 	}
 	root.Flags().BoolP("version", "V", false, "print the version")
 	root.SetVersionTemplate("ksmtop {{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(flagError(err)) })
 	all := root.PersistentFlags()
 	all.StringVar(&c.fsys.Root, "sysfs", "", "`DIR` that stands for /sys")
 	all.StringVar(&c.fsys.Proc, "procfs", "", "`DIR` that stands for /proc")
@@ -90,6 +94,39 @@ func wrapArgs(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		wrapArgs(sub)
 	}
+}
+
+// flagError says in words what the value of a flag must be. What reads the numbers of
+// flags says it in its own: "strconv.ParseInt: parsing ...".
+func flagError(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	number, ok := errors.AsType[*strconv.NumError](invalid.Unwrap())
+	if !ok {
+		return err
+	}
+	before := strings.TrimSuffix(invalid.Error(), invalid.Unwrap().Error())
+	return errors.New(before + numberWanted(number))
+}
+
+// numberWanted says what a number must be that was none, or too large.
+func numberWanted(e *strconv.NumError) string {
+	tooLarge := errors.Is(e.Err, strconv.ErrRange)
+	switch {
+	case e.Func == "ParseBool":
+		return "must be true or false"
+	case e.Func == "ParseUint":
+		return fmt.Sprintf("must be a whole number from 0 to %d", uint64(math.MaxUint64))
+	case e.Func == "ParseFloat" && tooLarge:
+		return fmt.Sprintf("must be at most %.2g", math.MaxFloat64)
+	case e.Func == "ParseFloat":
+		return "must be a number"
+	case tooLarge:
+		return fmt.Sprintf("must be at most %d", math.MaxInt64)
+	}
+	return "must be a whole number"
 }
 
 // version returns the version of the module as it was built.

@@ -3,8 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/ksmtop/ksmtop/cmd/ksmtop/internal/report"
@@ -35,7 +39,7 @@ func readCosts(name string) (costFile, error) {
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&f); err != nil {
-		return costFile{}, badCosts(name, err.Error())
+		return costFile{}, badCosts(name, jsonWanted(err))
 	}
 	if f.Schema != report.Schema {
 		return costFile{}, badCosts(name, fmt.Sprintf("schema %d: must be %d", f.Schema, report.Schema))
@@ -47,6 +51,28 @@ func readCosts(name string) (costFile, error) {
 		return costFile{}, badCosts(name, "costs: "+err.Error())
 	}
 	return f, nil
+}
+
+// jsonWanted says what is wrong with the text of a file of costs.
+func jsonWanted(err error) string {
+	if errors.Is(err, io.EOF) {
+		return "the file is empty"
+	}
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return strings.TrimPrefix(err.Error(), "json: ")
+	}
+	want := "must be a whole number"
+	switch wrong.Type.Kind() {
+	case reflect.String:
+		want = "must be a text in quotes"
+	case reflect.Struct:
+		want = "must be an object"
+	}
+	if wrong.Field == "" { // it is about all of it
+		return want
+	}
+	return wrong.Field + ": " + want
 }
 
 func badCosts(name, reason string) error {

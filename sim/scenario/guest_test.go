@@ -127,7 +127,8 @@ func TestScale(t *testing.T) {
 		{0, "scale 0: must be more than 0"},
 		{math.NaN(), "scale NaN: must be more than 0"},
 		{-1, "scale -1: must be more than 0"},
-		{math.Inf(1), "scale +Inf: must be more than 0"},
+		{math.Inf(1), "scale +Inf: must be at most 2147483647"},
+		{1e20, "scale 1e+20: must be at most 2147483647"},
 		{200, "scale 200: an image has more than 64 GiB"},
 		{2000, "scale 2000: a guest has more than 1024 GiB"},
 	} {

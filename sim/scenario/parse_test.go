@@ -76,6 +76,8 @@ func TestErrors(t *testing.T) {
 		{"scenario no table", "scenario = 1\n" + group, `1: scenario: must be a table`},
 		{"title", "[scenario]\ntitle = 1\n" + group, `2: scenario.title: must be a text in quotes`},
 		{"seed", "[scenario]\nseed = -1\n" + group, `2: scenario.seed: -1: must be 0 to 9223372036854775807`},
+		{"seed of 65 bits", "[scenario]\nseed = 18446744073709551616\n" + group, `2: scenario.seed: 18446744073709551616: must be from -9223372036854775808 to 9223372036854775807`},
+		{"seed cut off", "[scenario]\nseed = 0x\n" + group, `2: scenario.seed: not a hexadecimal number: '0x '`},
 		{"seed text", "[scenario]\nseed = \"1\"\n" + group, `2: scenario.seed: must be a whole number`},
 		{"length", "[scenario]\nlength = \"0s\"\n" + group, `2: scenario.length: "0s": must be at least 1s`},
 		{"length too long", "[scenario]\nlength = \"9000h\"\n" + group, `2: scenario.length: "9000h": must be at most 8784h0m0s`},

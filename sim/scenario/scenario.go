@@ -79,8 +79,11 @@ func (s *Scenario) Scale(factor float64) *Scenario {
 
 // CheckScale returns an error if the scenario cannot be scaled by a factor.
 func (s *Scenario) CheckScale(factor float64) error {
-	if !(factor > 0 && factor <= math.MaxInt32) {
+	switch {
+	case !(factor > 0): // or no number
 		return fmt.Errorf("scale %v: must be more than 0", factor)
+	case factor > math.MaxInt32:
+		return fmt.Errorf("scale %v: must be at most %d", factor, math.MaxInt32)
 	}
 	scaled := s.factor * factor
 	total := 0.0

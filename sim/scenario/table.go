@@ -54,7 +54,11 @@ func parseTOML(file, text string) (*table, error) {
 		if !errors.As(err, &syntax) {
 			return nil, &Error{file, 1, "", strings.TrimPrefix(err.Error(), "toml: ")}
 		}
-		return nil, &Error{file, max(1, syntax.Position.Line), syntax.LastKey, syntax.Message}
+		reason := strings.Join(strings.Fields(syntax.Message), " ") // one line, also if it quotes the end of one
+		if number, ok := strings.CutSuffix(reason, " is out of range for int64"); ok {
+			reason = fmt.Sprintf("%s: must be from %d to %d", number, math.MinInt64, math.MaxInt64)
+		}
+		return nil, &Error{file, max(1, syntax.Position.Line), syntax.LastKey, reason}
 	}
 	return &table{r: &reader{file: file, lines: locate(text)}, values: values}, nil
 }
