@@ -131,6 +131,9 @@ func (f *scanFlags) run(cmd *cobra.Command, files []string) error {
 	return report.Scan(out, answer)
 }
 
+// mostWorkers keeps a slip of the keyboard from filling the memory.
+const mostWorkers = 4096
+
 func (f *scanFlags) check(cmd *cobra.Command, files []string) (scanner.Areas, error) {
 	areas, ok := areasByName[f.areas]
 	switch {
@@ -150,6 +153,8 @@ func (f *scanFlags) check(cmd *cobra.Command, files []string) (scanner.Areas, er
 		return 0, fmt.Errorf("--max-page-sharing: %d: must be at least 2", f.sharing)
 	case f.o.Workers < 0 || f.o.Top < 0 || !(f.o.MaxCPU >= 0):
 		return 0, errors.New("--workers, --top and --max-cpu must not be negative")
+	case f.o.Workers > mostWorkers:
+		return 0, fmt.Errorf("--workers: %d: must be at most %d", f.o.Workers, mostWorkers)
 	case f.csv != "" && f.asJSON:
 		return 0, errors.New("--csv and --json exclude each other")
 	case f.csv != "" && !report.IsScanTable(f.csv):
