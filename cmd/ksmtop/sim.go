@@ -230,7 +230,7 @@ func (f *simFlags) run(cmd *cobra.Command, args []string) error {
 func (f *simFlags) simulate(ctx context.Context, runs []*simRun, stream simStream, progress *simProgress) error {
 	defer progress.clear()
 	for _, r := range runs {
-		progress.begin(r)
+		progress.begin()
 		err := r.run(ctx, stream.sample, progress.show)
 		if r.result != nil {
 			err = errors.Join(err, stream.summary(r))

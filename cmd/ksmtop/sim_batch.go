@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"syscall"
 	"time"
@@ -30,16 +32,21 @@ func (t *top) simSamples(cmd *cobra.Command, write func(io.Writer, *model.Sample
 	ctx, stop := untilSignal(cmd.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	delay := time.Duration(t.delay)
+	progress := newSimProgress(cmd.ErrOrStderr(), 1)
+	defer progress.clear()
+	progress.begin()
 	before := m.reading()
 	var s model.Sample
 	var trends model.Trends
 	for i := 1; ; i++ {
-		if err := m.advance(ctx, time.Duration(i)*delay); err != nil {
+		at := time.Duration(i) * delay
+		if err := advanceInSteps(ctx, m, at, func() { progress.showMachine(m, max(at, t.lastSample(spec))) }); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
+		progress.clear()
 		now := m.reading()
 		fillSim(&s, spec.name(), &before, &now, m.processes())
 		s.Scale = 1 / float64(spec.scale)
@@ -57,4 +64,32 @@ func (t *top) simSamples(cmd *cobra.Command, write func(io.Writer, *model.Sample
 			return err
 		}
 	}
+}
+
+// lastSample returns the virtual time of the last sample, or 0 if it is not known.
+func (t *top) lastSample(spec *simSpec) time.Duration {
+	delay := time.Duration(t.delay)
+	switch {
+	case t.count > 0 && time.Duration(t.count) <= math.MaxInt64/delay:
+		return time.Duration(t.count) * delay
+	case t.count == 0 && spec.scenario != nil:
+		return nextMultiple(spec.scenario.Length-1, delay)
+	}
+	return 0
+}
+
+// advanceInSteps lets time pass on a machine until a time, and calls show all along.
+func advanceInSteps(ctx context.Context, m simMachine, until time.Duration, show func()) error {
+	step := max(growthStep, (until-m.now())/100_000)
+	for m.now() < until {
+		before := m.now()
+		if err := m.advance(ctx, min(until, before+step)); err != nil {
+			return err
+		}
+		if m.now() == before { // nothing comes any more
+			return nil
+		}
+		show()
+	}
+	return nil
 }

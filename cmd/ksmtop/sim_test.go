@@ -16,6 +16,7 @@ import (
 
 	"github.com/ksmtop/ksmtop/sim"
 	"github.com/ksmtop/ksmtop/sim/scenario"
+	"github.com/ksmtop/ksmtop/sysfs"
 )
 
 // A terminal sees how far a long simulation is; Ctrl-C ends it with the report of
@@ -30,6 +31,48 @@ func TestSimInterrupted(t *testing.T) {
 	c.signal(syscall.SIGINT)
 	c.wait("\r\x1b[KSIM jvm-fleet: ", "(partial: it was ended early) merging saves ")
 	c.end(0)
+}
+
+// So it does between two samples of a simulated machine.
+func TestSimSamplesInterrupted(t *testing.T) {
+	path, err := exec.LookPath("ksmtop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := on(t, exec.Command(path, "--sim", "jvm-fleet", "-b", "-d", "2000h", "-n", "1"))
+	c.wait("\rSIM at ", " of 83 d 8 h, ", " times real time, saved ", ", about ", " left\x1b[K")
+	c.signal(syscall.SIGINT)
+	c.wait("\r\x1b[K")
+	c.end(0)
+}
+
+// A machine is where it would be without steps.
+func TestAdvanceInSteps(t *testing.T) {
+	spec, err := openSim("same-os", 1<<14)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := make(map[bool]sysfs.Reading)
+	for _, inSteps := range []bool{true, false} {
+		m, err := spec.machine(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const until = 30*time.Second + 7*time.Millisecond
+		steps := 0
+		if inSteps {
+			err = advanceInSteps(t.Context(), m, until, func() { steps++ })
+		} else {
+			err = m.advance(t.Context(), until)
+		}
+		if err != nil || m.now() != until || inSteps && steps != 31 {
+			t.Errorf("in steps: %t: at %v after %d steps: %v", inSteps, m.now(), steps, err)
+		}
+		ends[inSteps] = m.reading()
+	}
+	if ends[true].Counters != ends[false].Counters || ends[true].Counters.PagesScanned == 0 {
+		t.Errorf("in steps it has %+v, without %+v", ends[true].Counters, ends[false].Counters)
+	}
 }
 
 // An ordinary user gets what root gets, byte for byte.
