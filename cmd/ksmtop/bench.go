@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -50,7 +49,7 @@ func newBench(c *common) *cobra.Command {
 process for each guest, with real memory that holds what the scenario says and is
 rewritten when the scenario says so. It takes as long as the scenario does. In the
 end it prints one table: what scanning the memory predicted, what the simulation
-predicted, and what was measured.
+predicted, and what was measured; after Ctrl-C what was measured up to then.
 
 SCENARIO is as for sim: a preset (`+"`ksmtop sim --list`"+`), a TOML file, or -. --scale 1GiB
 makes it fit.
@@ -126,20 +125,19 @@ func (f *benchFlags) run(cmd *cobra.Command, args []string) error {
 	if err := f.common.check(); err != nil {
 		return err
 	}
-	return f.guarded(cmd, b.interrupted, func(ctx context.Context, k *real.Kernel) error {
+	err = f.guarded(cmd, b.interrupted, func(ctx context.Context, k *real.Kernel) error {
 		// Behind the guard, since what else runs is then known.
 		if err := checkBenchRoom(b.scenario, memAvailable()); err != nil {
 			return err
 		}
-		if err := b.run(ctx, k); err != nil {
-			return err
-		}
-		if f.asJSON {
-			return b.writeSummary(b.out)
-		}
-		_, err := io.WriteString(b.out, b.report())
-		return err
+		return b.run(ctx, k)
 	})
+	if b.measured { // the knobs are back, and nothing is lost if one of them is not
+		if printErr := b.print(); err == nil {
+			err = printErr
+		}
+	}
+	return err
 }
 
 func (f *benchFlags) checkFlags(cmd *cobra.Command, args []string) error {

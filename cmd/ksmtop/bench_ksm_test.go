@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/ksmtop/ksmtop/internal/ksmtest"
 	"github.com/ksmtop/ksmtop/sim"
+	"github.com/ksmtop/ksmtop/sysfs"
 )
 
 // still is a host that comes to rest in a second.
@@ -201,6 +203,68 @@ func TestBenchInterrupted(t *testing.T) {
 		}
 		if after := ksmtest.AtRest(t); after != before {
 			t.Errorf("%v: the knobs are %+v after it, want %+v", signal, after, before)
+		}
+	}
+}
+
+// Ctrl-C while ksmd works: what was measured is there, and marked as a part of it.
+func TestBenchInterruptedLater(t *testing.T) {
+	before := ksmtest.AtRest(t)
+	for _, asJSON := range []bool{true, false} {
+		args := []string{"bench", "--for", "10m", "--interval", "100ms", "-"}
+		if asJSON {
+			args = append(args, "--json")
+		}
+		stdout, stderr, status := interruptBench(t, args...)
+		if want := regexp.MustCompile(`^ksmtop: interrupted at [0-9.]+ m?s of 10 min\n$`); status != exitFailed || !want.MatchString(stderr) {
+			t.Errorf("%v: status %d, standard error %q", args, status, stderr)
+		}
+		if asJSON {
+			samples, s := benchLines(t, stdout)
+			if len(samples) == 0 || s.Complete || s.Seconds <= 0 || s.Seconds > 60 || s.Measured.Scans == nil || s.Sim.Sharing == 0 {
+				t.Errorf("%d samples, summary %+v", len(samples), s)
+			}
+		} else if !strings.Contains(stdout, "; partial: interrupted after ") || !strings.Contains(stdout, "\npages_sharing ") {
+			t.Errorf("it prints\n%s", stdout)
+		}
+		if after := ksmtest.AtRest(t); after != before {
+			t.Errorf("%v: the knobs are %+v after it, want %+v", args, after, before)
+		}
+	}
+}
+
+// interruptBench starts a bench of the host still and sends SIGINT when ksmd has
+// begun, and made full scans. It tries again if tests elsewhere use KSM just then.
+func interruptBench(t *testing.T, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	var fsys sysfs.FS
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		var out, errors bytes.Buffer
+		cmd := exec.Command("ksmtop", args...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(still), &out, &errors
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer cmd.Process.Kill() // it has ended if all went well
+		for !hasEnded(t, cmd.Process.Pid) {
+			now, err := fsys.Counters()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(workersOf(t, cmd.Process.Pid)) == 4 && now.FullScans > 2 && now.PagesSharing > 0 {
+				if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+					t.Fatal(err)
+				}
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("ksmd has merged nothing: %+v", now)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		_ = cmd.Wait() // with the status
+		if stderr = strings.TrimPrefix(errors.String(), waitsText("bench")); !inUse(stderr) || time.Now().After(deadline) {
+			return out.String(), stderr, cmd.ProcessState.ExitCode()
 		}
 	}
 }

@@ -35,7 +35,11 @@ func (b *benchRun) report() string {
 	if b.predict.result.settled {
 		settled = "settled"
 	}
-	fmt.Fprintf(&w, "\n%s; %s of real time, for the simulation %s\n\n", machineText(b.flags.fsys), durationText(b.length()), settled)
+	took := durationText(b.length())
+	if b.partial {
+		took = fmt.Sprintf("partial: interrupted after %s of %s", durationText(b.elapsed), took)
+	}
+	fmt.Fprintf(&w, "\n%s; %s of real time, for the simulation %s\n\n", machineText(b.flags.fsys), took, settled)
 	b.writeTable(&w)
 	b.writeLegend(&w)
 	b.writeLatency(&w)
@@ -51,7 +55,7 @@ type benchRow struct {
 }
 
 func (b *benchRun) rows() []benchRow {
-	scan, sim, measured := b.byScan(), b.bySim(), b.measured()
+	scan, sim, measured := b.byScan(), b.bySim(), b.byKernel()
 	pages := func(name string, of func(*benchResult) int64) benchRow {
 		return benchRow{name, float64(of(&scan)), float64(of(&sim)), float64(of(&measured)), func(n float64) string { return countText(uint64(n)) }}
 	}
@@ -102,7 +106,11 @@ func (b *benchRun) writeTable(w *strings.Builder) {
 			}
 			return r.format(v)
 		}
-		line(r.name, cell(r.scan), cell(r.sim), cell(r.measured), offText(r.scan, r.measured), offText(r.sim, r.measured))
+		scanOff, simOff := "-", "-"
+		if !b.partial { // which they do not predict
+			scanOff, simOff = offText(r.scan, r.measured), offText(r.sim, r.measured)
+		}
+		line(r.name, cell(r.scan), cell(r.sim), cell(r.measured), scanOff, simOff)
 	}
 	off := "-"
 	if d := b.deviation(); !math.IsNaN(d) {
@@ -131,6 +139,10 @@ const freedLegend = "\nFreed are zeros in huge pages that were split: they are s
 func (b *benchRun) writeLegend(w *strings.Builder) {
 	if b.hasHuge() {
 		w.WriteString(freedLegend)
+	}
+	if b.partial {
+		w.WriteString("\nThe predictions are of the end, so that nothing is compared with them but the saving over\ntime: that is the mean of how far it was off, at all samples until then, in parts of the last.\n\n")
+		return
 	}
 	w.WriteString("\nA difference is in parts of what was measured, and . is none. Over time it is the mean\nof how far the saving was off, at all samples, in parts of that at the end.\n\n")
 }
@@ -163,7 +175,7 @@ func (b *benchRun) writeDoubts(w *strings.Builder) {
 	if b.late > 100*time.Millisecond {
 		fmt.Fprintf(w, "Guests were up to %s late: the machine was busy, or they write more than it can.\n", durationText(b.late))
 	}
-	if sim, real := b.bySim().scans, b.measured().scans; real < sim-sim/10 {
+	if sim, real := b.bySim().scans, b.byKernel().scans; real < sim-sim/10 && !b.partial {
 		fmt.Fprintf(w, "ksmd made %s of the %s that it had time for: others took the CPU, and it may not have got to the end.\n",
 			countText(uint64(real)), things(uint64(sim), "full scan"))
 	}
@@ -187,6 +199,7 @@ type benchEndValues struct {
 	Set       map[string]string `json:"set"`
 	Cost      string            `json:"cost,omitempty"`
 	Machine   string            `json:"machine"`
+	Complete  bool              `json:"complete"`
 	Seconds   float64           `json:"seconds"`
 	Settled   bool              `json:"settled"`
 	Scan      benchValues       `json:"predicted_by_scan"`
@@ -248,11 +261,15 @@ func writeValues(l real.Latency) *benchWrites {
 }
 
 func (b *benchRun) writeSummary(w io.Writer) error {
+	seconds := b.length().Seconds()
+	if b.partial {
+		seconds = b.elapsed.Seconds()
+	}
 	v := benchEndValues{
 		Scenario: text.Clean(b.scenario.Name), Title: text.Clean(b.scenario.Title), Seed: b.scenario.Seed,
 		Scale: b.flags.scale.value(), Set: map[string]string{}, Cost: text.Clean(b.flags.cost),
-		Machine: machineText(b.flags.fsys), Seconds: b.length().Seconds(), Settled: b.predict.result.settled,
-		Scan: b.byScan().values(), Sim: b.bySim().values(), Measured: b.measured().values(),
+		Machine: machineText(b.flags.fsys), Complete: !b.partial, Seconds: seconds, Settled: b.predict.result.settled,
+		Scan: b.byScan().values(), Sim: b.bySim().values(), Measured: b.byKernel().values(),
 		Off: writeValues(b.quiet), On: writeValues(b.busy), Late: b.late.Seconds(), Strangers: b.strangers,
 	}
 	for _, s := range b.predict.options.Knobs {

@@ -40,6 +40,9 @@ type benchRun struct {
 	late      time.Duration
 	strangers int   // the most other processes that had mergeable memory
 	freed     int64 // bytes of zeros that were freed as huge pages were split
+	hasFreed  bool  // they were counted
+	measured  bool  // there is a result
+	partial   bool  // a signal ended it before its end: the result is of elapsed
 	quiet     real.Latency
 	busy      real.Latency
 }
@@ -94,6 +97,15 @@ func (b *benchRun) interrupted() error {
 		return errors.New("interrupted before ksmd began")
 	}
 	return fmt.Errorf("interrupted at %s of %s", durationText(b.elapsed), durationText(b.length()))
+}
+
+// print prints the result.
+func (b *benchRun) print() error {
+	if b.flags.asJSON {
+		return b.writeSummary(b.out)
+	}
+	_, err := io.WriteString(b.out, b.report())
+	return err
 }
 
 // length is how long the scenario is carried out.
@@ -194,7 +206,7 @@ func (b *benchRun) measure(ctx context.Context, k *real.Kernel) (err error) {
 	interval := time.Duration(b.flags.interval)
 	for b.elapsed = 0; ; {
 		if err := h.Advance(ctx, b.elapsed); err != nil {
-			return err
+			return b.cutShort(h, reader, err)
 		}
 		reader.Read(&b.last)
 		saved, _ := b.last.Counters.Savings(b.last.PageSize)
@@ -211,24 +223,41 @@ func (b *benchRun) measure(ctx context.Context, k *real.Kernel) (err error) {
 	}
 }
 
-// finish stops ksmd, which waits for the end of a batch, and reads the counters. In
-// mid-batch the page that ksmd has in its hands may be in none of them.
+// finish takes in the result.
 func (b *benchRun) finish(ctx context.Context, h *real.Host, reader *sysfs.Reader) error {
-	if _, err := b.flags.fsys.Set(sysfs.Setting{Field: sysfs.Run, Value: "0"}); err != nil {
+	if err := b.stop(h, reader); err != nil || !b.hasHuge() {
 		return err
-	}
-	reader.Read(&b.last)
-	b.late, b.busy = h.Late(), h.Latency()
-	if !b.hasHuge() {
-		return nil
 	}
 	// Guests never read what they have not written: the zero page is where ksmd put
 	// it, or the kernel for ksmd.
 	r, err := b.scanGuests(ctx, h)
 	if err == nil {
 		b.freed = (int64(r.MappedZeroPages) - int64(b.last.Counters.KSMZeroPages)) * b.last.PageSize
+		b.hasFreed = true
 	}
 	return err
+}
+
+// cutShort takes in what was measured before err ended the scenario, if that is a
+// signal. What was freed is not counted then: it takes time.
+func (b *benchRun) cutShort(h *real.Host, reader *sysfs.Reader, err error) error {
+	if _, ok := errors.AsType[*sysfs.SignalError](err); !ok || len(b.points) == 0 {
+		return err
+	}
+	b.partial = true
+	return errors.Join(b.stop(h, reader), err)
+}
+
+// stop stops ksmd, which waits for the end of a batch, and reads the counters. In
+// mid-batch the page that ksmd has in its hands may be in none of them.
+func (b *benchRun) stop(h *real.Host, reader *sysfs.Reader) error {
+	if _, err := b.flags.fsys.Set(sysfs.Setting{Field: sysfs.Run, Value: "0"}); err != nil {
+		return err
+	}
+	reader.Read(&b.last)
+	b.late, b.busy = h.Late(), h.Latency()
+	b.measured = true
+	return nil
 }
 
 // hasHuge reports whether there are guests with huge pages.
@@ -294,10 +323,10 @@ func (b *benchRun) bySim() benchResult {
 	return r
 }
 
-func (b *benchRun) measured() benchResult {
+func (b *benchRun) byKernel() benchResult {
 	r := endResult(&b.last)
-	r.freed, r.hasFreed = b.freed, b.hasHuge()
-	if r.saved > 0 {
+	r.freed, r.hasFreed = b.freed, b.hasFreed
+	if r.saved > 0 && !b.partial { // or it may not be 90 % of it
 		r.to90, r.hasTo90 = b.growth.reached(r.saved - r.saved/10)
 	}
 	if b.first.Host.HasKSMD && b.last.Host.HasKSMD {

@@ -48,6 +48,7 @@ func finishedBench(t *testing.T, change func(*benchRun)) *benchRun {
 	if change != nil {
 		change(b)
 	}
+	b.hasFreed = b.hasHuge()
 	return b
 }
 
@@ -148,13 +149,49 @@ func TestBenchSummary(t *testing.T) {
 	if out.String() != strings.TrimSpace(out.String())+"\n" || !strings.HasPrefix(out.String(), `{"schema":1,"source":"bench","summary":{"scenario":"clones",`) {
 		t.Errorf("it prints %s", &out)
 	}
-	for _, want := range []string{`"set":{"smart_scan":"0"}`, `"seconds":20,`, `"saved_over_time_deviation":0,`, `"predicted_by_scan":{"pages_shared":`} {
+	for _, want := range []string{`"set":{"smart_scan":"0"}`, `"complete":true,"seconds":20,`, `"saved_over_time_deviation":0,`, `"predicted_by_scan":{"pages_shared":`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it lacks %s: %s", want, &out)
 		}
 	}
 	if strings.Contains(out.String(), "writes_ksm") {
 		t.Errorf("there were no writes: %s", &out)
+	}
+}
+
+// Of a bench that a signal ended there is what was measured until then, not compared
+// with what was predicted for the end.
+func TestBenchPartial(t *testing.T) {
+	b := finishedBench(t, func(b *benchRun) {
+		b.partial, b.elapsed = true, 5*time.Second
+		b.points = append([]simPoint(nil), b.points[:6]...)
+		b.points[3].saved *= 2
+		b.last.Counters.FullScans = 1
+	})
+	report := b.report()
+	if want := "; partial: interrupted after 5.0 s of 20.0 s of real time, for the simulation "; !strings.Contains(report, want) {
+		t.Errorf("it lacks %q:\n%s", want, report)
+	}
+	if !strings.Contains(report, "\nThe predictions are of the end, ") || strings.Contains(report, "ksmd made ") {
+		t.Errorf("report:\n%s", report)
+	}
+	for _, row := range []string{"pages_shared", "pages_sharing", "saved", "net", "ksmd CPU", "full scans"} {
+		if got := cells(t, report, row); len(got) != 5 || got[2] == "-" || got[3] != "-" || got[4] != "-" {
+			t.Errorf("%s: %q, want what was measured, and no differences", row, got)
+		}
+	}
+	if got := cells(t, report, "90 % of it after"); got[2] != "-" {
+		t.Errorf("90 %%: %q, want none of what was measured", got)
+	}
+	if got := cells(t, report, "saved over time"); got[len(got)-1] == "-" || got[len(got)-1] == "0.00 %" {
+		t.Errorf("saved over time: %q", got)
+	}
+	var out bytes.Buffer
+	if err := b.writeSummary(&out); err != nil {
+		t.Fatal(err)
+	}
+	if want := `"complete":false,"seconds":5,`; !strings.Contains(out.String(), want) || strings.Count(out.String(), "seconds_to_90_percent") != 1 {
+		t.Errorf("it lacks %s: %s", want, &out)
 	}
 }
 
