@@ -205,11 +205,19 @@ func (r *imageReader) piece(at, end int64) (reached int64, err error) {
 	return end, err
 }
 
+// copyBytes is how much is copied at once where the copy is looked at and forgotten:
+// it is still in the second-level cache then.
+const copyBytes = 512 << 10
+
 // copy reads a piece of the file into the buffer, and hands out what is there
 // whenever it is full.
 func (r *imageReader) copy(at, end int64) error {
+	room := len(r.b.mem)
+	if r.inPlace {
+		room = min(room, max(copyBytes, r.m.pageSize))
+	}
 	for at < end {
-		size := int(min(end-at, int64(len(r.b.mem)-r.filled)))
+		size := int(min(end-at, int64(room-r.filled)))
 		n, err := r.m.file.ReadAt(r.b.mem[r.filled:r.filled+size], at)
 		if err != nil && err != io.EOF {
 			return newError("read", r.m.name, fmt.Errorf("at %d: %w", at+int64(n), cause(err)))
@@ -221,7 +229,7 @@ func (r *imageReader) copy(at, end int64) error {
 		}
 		r.tally.Skipped[ReasonVanished] += uint64(size/r.m.pageSize - pages)
 		at += int64(size)
-		if r.filled == len(r.b.mem) {
+		if r.filled == room {
 			if err := r.flush(); err != nil {
 				return err
 			}

@@ -32,7 +32,7 @@ var experiments = []experiment{
 	{"skips", merging(different, 4, knob{sysfs.SmartScan, 1}), fit(func(c *sim.Costs) *time.Duration { return &c.Skip })},
 	{"unstable searches", (*calibration).unstableSearches, (*calibration).fitUnstableSearches},
 	{"stable searches", (*calibration).stableSearches, (*calibration).fitStableSearches},
-	{"pages alike", steady(alike), fit(func(c *sim.Costs) *time.Duration { return &c.AlikeLevel })},
+	{"pages alike", (*calibration).alikes, fit(func(c *sim.Costs) *time.Duration { return &c.AlikeLevel })},
 	{"pairs", merging(pairs, 1), fit(func(c *sim.Costs) *time.Duration { return &c.Pair })},
 	{"joins", merging(eights, 1), fit(func(c *sim.Costs) *time.Duration { return &c.Join })},
 	{"joins of the same", merging(equal, 1), fit(func(c *sim.Costs) *time.Duration { return &c.Rejoin })},
@@ -116,6 +116,18 @@ func (c *calibration) fitUnstableSearches(samples []sim.CostSample) {
 func (c *calibration) stableSearches() (samples []sim.CostSample, err error) {
 	for n := leastTree; 3*n <= c.trees; n *= 4 {
 		s, err := c.steady(append(pairs(2*n), pageRange{n, 1 << 32, 1}))
+		if err != nil {
+			return nil, err
+		}
+		samples = append(samples, s)
+	}
+	return samples, nil
+}
+
+// alikes are searches in a tree that is mostly in the cache, and in one that is not.
+func (c *calibration) alikes() (samples []sim.CostSample, err error) {
+	for _, n := range []int{base / 4, c.pages} {
+		s, err := c.steady(alike(n))
 		if err != nil {
 			return nil, err
 		}
