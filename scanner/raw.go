@@ -135,9 +135,9 @@ func (m *Image) Read(ctx context.Context, s Span, b *Buffer, each func(mem []byt
 }
 
 // readInPlace is Read in two steps: look reads pages, and take is told where they
-// lie, without reading them again. Where the file can be mapped nothing is copied,
-// which takes half the time. If pages are no longer in the file, look ends in the
-// middle of them, and is called again with those that still are.
+// lie, without reading them again. Pieces are mapped, so that nothing is copied, or
+// copied, whichever is quicker here: see ways. If pages are no longer in the file, look
+// ends in the middle of them, and is called again with those that still are.
 func (m *Image) readInPlace(ctx context.Context, s Span, b *Buffer, look func(mem []byte), take func(mem []byte, runs []Run) error) (Tally, error) {
 	r := imageReader{m: m, b: b, look: look, take: take, inPlace: true}
 	return r.read(ctx, s)
@@ -181,14 +181,14 @@ func (r *imageReader) read(ctx context.Context, s Span) (Tally, error) {
 	return r.tally, r.flush()
 }
 
-// piece reads a piece of the file, at least of leastMapped bytes if that is what
-// there is, in the way that is quicker here. It returns where the piece ends.
+// piece reads a piece of the file, in the way that is quicker here. It returns where
+// the piece ends.
 func (r *imageReader) piece(at, end int64) (reached int64, err error) {
 	if err := r.flush(); err != nil {
 		return at, err
 	}
-	way, size := r.b.ways.next(int64(len(r.b.mem)))
-	end = min(end, at+size)
+	way := r.b.ways.next()
+	end = min(end, at+pieceBatches*int64(len(r.b.mem)))
 	began := time.Now()
 	if way == wayMap {
 		reached, err = r.mapped(at, end)

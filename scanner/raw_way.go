@@ -20,11 +20,11 @@ const (
 	// leastMapped is from how many bytes on it can be quicker to map them.
 	leastMapped = 128 << 10
 
-	// pieceBatches is how many batches are mapped at once. To unmap them takes a word
-	// to all processors, however many they are.
+	// pieceBatches is how many batches a piece is, which is mapped at once. To unmap it
+	// takes a word to all processors, however many pages it has.
 	pieceBatches = 4
 
-	// tryPieces is after how many pieces a batch is read in the other way.
+	// tryPieces is after how many pieces one is read in the other way.
 	tryPieces = 32
 )
 
@@ -34,12 +34,11 @@ type ways struct {
 	untilTry  int              // pieces
 }
 
-// next returns the way in which the next piece shall be read, and how large it may be
-// if a batch has so many bytes.
-func (w *ways) next(batch int64) (way, int64) {
+// next returns the way in which the next piece shall be read.
+func (w *ways) next() way {
 	for i, ns := range w.nsPerByte {
 		if ns == 0 {
-			return way(i), batch
+			return way(i)
 		}
 	}
 	quicker := wayMap
@@ -48,16 +47,17 @@ func (w *ways) next(batch int64) (way, int64) {
 	}
 	if w.untilTry--; w.untilTry < 0 {
 		w.untilTry = tryPieces
-		return numWays - 1 - quicker, batch
+		return numWays - 1 - quicker
 	}
-	return quicker, pieceBatches * batch
+	return quicker
 }
 
-// took notes down how long a piece took.
+// took notes down how long a piece took. What was slow once, since its pages came from
+// the disk, or something else had the CPU, is believed by half.
 func (w *ways) took(i way, bytes int64, elapsed time.Duration) {
 	ns := max(float64(elapsed), 1) / float64(bytes)
 	if last := w.nsPerByte[i]; last > 0 {
-		ns = (ns + last) / 2
+		ns = min(ns, (ns+last)/2)
 	}
 	w.nsPerByte[i] = ns
 }

@@ -11,28 +11,32 @@ import (
 
 // Each way is tried, and then the quicker one is gone, also when that changes.
 func TestWays(t *testing.T) {
-	const batch = 1 << 20
 	var w ways
-	count := func(perByte [numWays]time.Duration) (bytes [numWays]int64) {
+	count := func(perByte [numWays]time.Duration) (pieces [numWays]int) {
 		for range 10 * tryPieces {
-			i, size := w.next(batch)
-			bytes[i] += size
-			w.took(i, size, perByte[i]*time.Duration(size))
+			i := w.next()
+			pieces[i]++
+			w.took(i, 1<<20, perByte[i]<<20)
 		}
-		return bytes
+		return pieces
 	}
-	if i, size := w.next(batch); i != wayMap || size != batch {
-		t.Errorf("the first piece goes way %d with %d bytes, want %d with %d: nothing is known", i, size, wayMap, batch)
+	if i := w.next(); i != wayMap {
+		t.Errorf("the first piece goes way %d, want %d: nothing is known", i, wayMap)
 	}
 	for _, quicker := range []way{wayMap, wayCopy, wayMap} {
 		times := [numWays]time.Duration{4, 4}
 		times[quicker] = 1
 		count(times) // until it knows
-		bytes := count(times)
-		other := numWays - 1 - quicker
-		if n, tries := bytes[other]/batch, int64(10); n < tries-2 || n > tries+tries {
-			t.Errorf("with way %d quicker %d batches went the other way, want about %d", quicker, n, tries)
+		pieces := count(times)
+		if n := pieces[numWays-1-quicker]; n < 9 || n > 10 {
+			t.Errorf("with way %d quicker %d pieces went the other way, want 9 or 10", quicker, n)
 		}
+	}
+	// A slow piece is forgotten at the next one.
+	w.took(wayMap, 1<<20, 1000<<20)
+	w.took(wayMap, 1<<20, 1<<20)
+	if i := w.next(); i != wayMap {
+		t.Errorf("after a slow piece and a quick one it goes way %d, want %d", i, wayMap)
 	}
 }
 

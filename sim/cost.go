@@ -84,8 +84,8 @@ type Costs struct {
 // DefaultCosts returns those of the machine in the comment of Costs. Batch, Skip,
 // AgainLevel and Fault are not in its table and were chosen: the time of a visit without
 // what only a processed page needs, a few reads of the cache, and the time of unmerging
-// a page. Nor are Join and
-// Revisit, which are those of Rejoin and Visit here.
+// a page. Nor is Join, which is that of Rejoin here: on other machines it was from half of
+// it to twice as much.
 func DefaultCosts() Costs {
 	return Costs{
 		Batch:         2 * time.Microsecond,

@@ -106,7 +106,7 @@ func TestWorkTellsWhatIsRecent(t *testing.T) {
 	if w := h.daemon.Work(); w.Pairs != 1 || w.Joins != 3 || w.Rejoins != 2 {
 		t.Errorf("%d pairs, %d joins, %d of what was joined just before, want 1, 3, 2", w.Pairs, w.Joins, w.Rejoins)
 	}
-	// The next scan visits them again: two soon after another that is the same page.
+	// The next scan visits them again: three soon after another that is the same page.
 	before := h.daemon.Work()
 	advance(t, h, 48*time.Millisecond)
 	if w := h.daemon.Work().Minus(before); w.Visits != 5+2*ksmd.Recent || w.Revisits != 3 {
@@ -153,7 +153,8 @@ func TestWork(t *testing.T) {
 		return n
 	}
 	got := [8]uint64{w.Visits, w.Items, w.Checksums, w.Pairs, sum(w.Stable.Searches), sum(w.Unstable.Searches), sum(w.Stable.Alike), sum(w.Unstable.Alike)}
-	if want := [8]uint64{34, 17, 34, 8, 17, 17, 4, 4}; got != want {
+	// Of the alike ones the second of each pair is searched for shortly after the first.
+	if want := [8]uint64{34, 17, 34, 8, 17, 17, 2, 2}; got != want {
 		t.Errorf("visits, items, checksums, pairs, searches and alike ones after two scans: %d, want %d", got, want)
 	}
 	if w.Unstable.Searches[0] == 0 || w.Unstable.Alike[2] == 0 {

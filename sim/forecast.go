@@ -95,7 +95,8 @@ func (p *prices) searches(still []StillContents, pages, f float64) float64 {
 		join := max(0, 1-first-pair)
 		again := 1 - math.Pow(1-min(1, s.Copies/pages), ksmd.Recent)
 		either := func(yes, no time.Duration) float64 { return again*float64(yes) + (1-again)*float64(no) }
-		each := either(p.again[stable], p.stable[stable]) + (first+pair)*either(p.again[unstable], p.unstable[unstable]) +
+		each := first*float64(p.stable[stable]) + (1-first)*either(p.again[stable], p.stable[stable]) +
+			first*float64(p.unstable[unstable]) + pair*either(p.again[unstable], p.unstable[unstable]) +
 			pair*float64(p.Pair) + join*either(p.Rejoin, p.Join)
 		sum += s.Copies * float64(s.Contents) * each
 	}

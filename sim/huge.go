@@ -26,7 +26,8 @@ import (
 // and counts nowhere, not even in ksm_zero_pages. A page of zeros that was itself to
 // be merged has gone by then; that attempt fails. And one that waited in the unstable
 // tree keeps its place there, where all searches for zeros give up until the next
-// scan. So of huge pages that are full of zeros one is freed a scan.
+// scan. So of huge pages that are full of zeros one is freed a scan, unless
+// use_zero_pages has all of them replaced.
 //
 // A huge page comes, full of zeros, where one of its pages is written and none was
 // there, in an area that wants huge pages. A forked child has its parent's huge pages,

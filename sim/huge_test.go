@@ -184,15 +184,21 @@ func TestHugeZeros(t *testing.T) {
 
 // Of huge pages that are full of zeros each scan splits one: the first of its pages is
 // gone then, but keeps its place in the unstable tree, where searches for other zeros
-// give up.
+// give up. With use_zero_pages the second scan splits all.
 func TestHugePagesOfZeros(t *testing.T) {
 	const units = 4
 	for trees := ksmd.TreesWhenNeeded; trees <= ksmd.TreesNever; trees++ {
-		h := newHugeMachine(t, ksmd.Options{Trees: trees}, make([]uint64, units*hugeUnit))
-		for scan := range 2 + units {
-			h.daemon.Scan()
-			if got, want := h.memory.FreedZeros(h.process), min(scan, units)*hugeUnit; got != want {
-				t.Errorf("trees %d: after scan %d %d pages are freed, want %d", trees, 1+scan, got, want)
+		for _, useZero := range []string{"0", "1"} {
+			h := newHugeMachine(t, ksmd.Options{Trees: trees}, make([]uint64, units*hugeUnit), "use_zero_pages", useZero)
+			for scan := range 2 + units {
+				h.daemon.Scan()
+				split := min(scan, units)
+				if useZero == "1" {
+					split = min(scan, 1) * units
+				}
+				if got := h.row(); got.huge != (units-split)*hugeUnit || got.resident != got.huge {
+					t.Errorf("trees %d, use_zero_pages %s: after scan %d %v, want that %d of %d are split", trees, useZero, 1+scan, got, split, units)
+				}
 			}
 		}
 	}

@@ -59,9 +59,9 @@ func NewMachine(opts ksmd.Options) *Machine {
 	return m
 }
 
-// ReadsMakePages makes the machine's kernel one that does not map its zero page,
-// see MemoryOptions. It is called before memory is read.
-func (m *Machine) ReadsMakePages() { m.memory.noZero = true }
+// MapNoZeroPage makes the machine's kernel one that does not map its zero page: a read
+// of what is not there makes a page of zeros. It is called before memory is read.
+func (m *Machine) MapNoZeroPage() { m.memory.noZero = true }
 
 // Name returns the name of a process of which an observer of the daemon was told.
 func (m *Machine) Name(p ksmd.Process) string { return m.names[p] }

@@ -101,10 +101,6 @@ type MemoryOptions struct {
 	// KeepZeros is how Linux did it before 6.12: pages of zeros stay when a huge page
 	// is split.
 	KeepZeros bool
-
-	// ReadsMakePages is for kernels that do not map their zero page: a read of what
-	// is not there makes a page of zeros.
-	ReadsMakePages bool
 }
 
 // Memory is the memory of a machine that does not exist: processes, their areas,
@@ -127,7 +123,7 @@ type Memory struct {
 	raw       []uint64 // a bit for each page, as far as any is set: hostMemory says which
 	huge      hugePages
 	numaNodes []uint8   // by page, as far as any is not 0
-	noZero    bool      // MemoryOptions.ReadsMakePages
+	noZero    bool      // reads make pages, see Machine.MapNoZeroPage
 	processes []process // by number; the first is not used
 	version   uint64
 }
@@ -141,7 +137,6 @@ func NewMemory(opts MemoryOptions) *Memory {
 		pages:     make([]page, firstPage),
 		processes: make([]process, 1),
 		huge:      hugePages{keepZeros: opts.KeepZeros},
-		noZero:    opts.ReadsMakePages,
 	}
 }
 
@@ -259,7 +254,7 @@ func appearing(table []uint32) int {
 }
 
 // Read reads from each page of a range. One that is not there becomes the zero
-// page, or with MemoryOptions.ReadsMakePages a page of zeros.
+// page, or a page of zeros where the kernel maps none.
 func (m *Memory) Read(p ksmd.Process, area, first, pages int) {
 	_, _, table := m.rangeOf(p, area, first, pages)
 	for i, e := range table {

@@ -597,7 +597,7 @@ func TestReadsMakePages(t *testing.T) {
 	for _, makes := range []bool{false, true} {
 		m := NewMachine(ksmd.Options{})
 		if makes {
-			m.ReadsMakePages()
+			m.MapNoZeroPage()
 		}
 		script, err := Parse("reads", []byte("spawn p\nmap p a 9\nmergeable p a 0 9\nwrite p a 0 2 7\nread p a 1 4\nscan 2\nshow end\n"))
 		if err != nil {

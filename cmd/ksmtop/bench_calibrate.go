@@ -123,7 +123,7 @@ func calibrationText(machine string, c *real.Calibration, saved string) string {
 	fmt.Fprintf(&b, "\n%-10s %-10s  a guest's write to a merged page, on top of another write\n", costText(x.Fault), costText(standard.Fault))
 	b.WriteString("\nThose here were measured with batches of 1000 pages and sleeps between them, as ksmd\nmostly works; the defaults on another machine and with one batch a scan, which is cheaper.\n")
 	fmt.Fprintf(&b, "\nWith sleep_millisecs 20 ksmd woke %.2f times a second: %d ticks a second.\n", c.Wakes, c.HZ)
-	for _, name := range []string{"unstable searches", "stable searches"} {
+	for _, name := range []string{"unstable searches", "stable searches", "pages alike"} {
 		if off, ok := c.Fits[name]; ok {
 			fmt.Fprintf(&b, "The costs of %s fit the measurements with an error of %.1f %%.\n", name, 100*off)
 		}

@@ -223,7 +223,7 @@ func (f *labFlags) model(engine string, pageBytes int) sim.RunFunc {
 		m := sim.NewMachine(f.machineOptions(engine, pageBytes))
 		defer m.Close()
 		if f.readsMakePages {
-			m.ReadsMakePages()
+			m.MapNoZeroPage()
 		}
 		r := sim.Runner{Backend: m, PageSize: pageBytes}
 		return r.Outcome(ctx, s)

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +52,33 @@ func readCosts(name string) (costFile, error) {
 	if err := f.Costs.Check(); err != nil {
 		return costFile{}, badCosts(name, "costs: "+err.Error())
 	}
+	if missing := missingCosts(content); len(missing) > 0 {
+		return costFile{}, badCosts(name, "costs: there is no "+strings.Join(missing, ", "))
+	}
 	return f, nil
+}
+
+// missingCosts returns what a file of costs does not have, as one of an older version: it
+// would cost nothing.
+func missingCosts(content []byte) []string {
+	var f struct {
+		Costs map[string]json.RawMessage `json:"costs"`
+	}
+	var all map[string]json.RawMessage
+	if json.Unmarshal(content, &f) != nil {
+		return nil // which it was asked before
+	}
+	text, err := json.Marshal(sim.DefaultCosts())
+	if err == nil {
+		err = json.Unmarshal(text, &all)
+	}
+	if err != nil {
+		panic("the costs cannot be written: " + err.Error())
+	}
+	for name := range f.Costs {
+		delete(all, name)
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 // jsonWanted says what is wrong with the text of a file of costs.

@@ -48,7 +48,7 @@ type Walks struct {
 	// before: the way to it still is in the caches.
 	Again BySize
 
-	// Alike are those for a content of which Options.Alike says so, by the
+	// Alike are those others for a content of which Options.Alike says so, by the
 	// number of such contents that the tree had.
 	Alike BySize
 }
@@ -129,8 +129,7 @@ func (w *Walks) search(d *Daemon, p *population, c Content, r *recent) {
 	w.Searches[class]++
 	if r.again(uint32(c), d.pagesScanned) {
 		w.Again[class]++
-	}
-	if d.alike != nil && d.alike(c) {
+	} else if d.alike != nil && d.alike(c) {
 		w.Alike[SizeClass(p.alike)]++
 	}
 }

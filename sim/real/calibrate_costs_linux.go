@@ -32,7 +32,7 @@ var experiments = []experiment{
 	{"skips", merging(different, 4, knob{sysfs.SmartScan, 1}), fit(func(c *sim.Costs) *time.Duration { return &c.Skip })},
 	{"unstable searches", (*calibration).unstableSearches, (*calibration).fitUnstableSearches},
 	{"stable searches", (*calibration).stableSearches, (*calibration).fitStableSearches},
-	{"pages alike", (*calibration).alikes, fit(func(c *sim.Costs) *time.Duration { return &c.AlikeLevel })},
+	{"pages alike", (*calibration).alikes, (*calibration).fitAlikes},
 	{"pairs", merging(pairs, 1), fit(func(c *sim.Costs) *time.Duration { return &c.Pair })},
 	{"joins", merging(eights, 1), fit(func(c *sim.Costs) *time.Duration { return &c.Join })},
 	{"joins of the same", merging(equal, 1), fit(func(c *sim.Costs) *time.Duration { return &c.Rejoin })},
@@ -124,6 +124,10 @@ func (c *calibration) stableSearches() (samples []sim.CostSample, err error) {
 	return samples, nil
 }
 
+func (c *calibration) fitStableSearches(samples []sim.CostSample) {
+	c.fit("stable searches", samples, &c.result.Costs.StableLevel, &c.result.Costs.StableMiss)
+}
+
 // alikes are searches in a tree that is mostly in the cache, and in one that is not.
 func (c *calibration) alikes() (samples []sim.CostSample, err error) {
 	for _, n := range []int{base / 4, c.pages} {
@@ -136,8 +140,8 @@ func (c *calibration) alikes() (samples []sim.CostSample, err error) {
 	return samples, nil
 }
 
-func (c *calibration) fitStableSearches(samples []sim.CostSample) {
-	c.fit("stable searches", samples, &c.result.Costs.StableLevel, &c.result.Costs.StableMiss)
+func (c *calibration) fitAlikes(samples []sim.CostSample) {
+	c.fit("pages alike", samples, &c.result.Costs.AlikeLevel)
 }
 
 // zeros is the scan that replaces pages of zeros, and one that finds nothing.

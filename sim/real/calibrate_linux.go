@@ -46,7 +46,7 @@ import (
 // scheduler measures to the nanosecond. The least is what ksmd takes when nobody else
 // uses the memory, which is less than it takes on most days.
 
-// Calibrate measures what ksmd's work costs on this machine, in about two minutes. It
+// Calibrate measures what ksmd's work costs on this machine, in about three minutes. It
 // takes memory for so many pages, at least 1<<14; trees larger than that are
 // extrapolated. Progress, if not nil, is told what is measured. The error is that of
 // ctx, or an *Error; the kernel is good for Reset and Close afterwards.
@@ -121,7 +121,8 @@ func (c *calibration) measure() error {
 	return c.k.Reset(c.ctx)
 }
 
-// medians returns the sample in the middle for each of those of a round.
+// medians returns for each sample of a round its work, which is the same in all rounds,
+// and the median of the times that it took.
 func medians(of [rounds][]sim.CostSample) []sim.CostSample {
 	middle := slices.Clone(of[0])
 	for k := range middle {

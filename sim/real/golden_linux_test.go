@@ -82,7 +82,7 @@ func TestGolden(t *testing.T) {
 func withoutZeroPage(t *testing.T, script *sim.Script) []byte {
 	t.Helper()
 	m := sim.NewMachine(ksmd.Options{})
-	m.ReadsMakePages()
+	m.MapNoZeroPage()
 	table, err := sim.Run(t.Context(), script, m)
 	if err != nil {
 		t.Fatal(err)

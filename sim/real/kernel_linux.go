@@ -55,7 +55,7 @@ type Kernel struct {
 var _ sim.Backend = (*Kernel)(nil)
 
 // ReadsMakePages reports whether this kernel maps no zero page, so that a script's
-// reads make pages: see sim.MemoryOptions. If it does not tell, it maps it as most do.
+// reads make pages: see sim.Machine.MapNoZeroPage. If it does not tell, it maps it as most do.
 func (k *Kernel) ReadsMakePages() bool {
 	mapped, err := zeropage.Mapped()
 	return err == nil && !mapped
