@@ -52,7 +52,7 @@ class = [
 // bench runs the command, again if tests elsewhere use KSM just then.
 func bench(t *testing.T, args ...string) result {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patienceForKSM); ; time.Sleep(100 * time.Millisecond) {
 		r := ksmtop(t, append([]string{"bench"}, args...)...)
 		r.stderr = strings.TrimPrefix(r.stderr, waitsText("bench"))
 		if !inUse(r.stderr) || time.Now().After(deadline) {
@@ -149,7 +149,7 @@ func TestBenchWriting(t *testing.T) {
 // with their ids and that of the worker from which they come.
 func startBench(t *testing.T) (cmd *exec.Cmd, stdout, stderr *bytes.Buffer, workers []int) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(patienceForKSM); ; {
 		stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
 		cmd = exec.Command("ksmtop", "bench", "--for", "10m", "--set", "sleep_millisecs=500", "-")
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(still), stdout, stderr
@@ -238,7 +238,7 @@ func TestBenchInterruptedLater(t *testing.T) {
 func interruptBench(t *testing.T, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	var fsys sysfs.FS
-	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patienceForKSM); ; time.Sleep(100 * time.Millisecond) {
 		var out, errors bytes.Buffer
 		cmd := exec.Command("ksmtop", args...)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(still), &out, &errors

@@ -28,6 +28,10 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 30 * time.Second
 
+// patienceForKSM is how long it waits for a program that must first get the machine's
+// KSM, which tests of other packages have for a while each.
+const patienceForKSM = 5 * time.Minute
+
 // shareKSM keeps the tests that count pages from running meanwhile. It is for
 // tests that start programs with mergeable memory and do not care what becomes
 // of it.

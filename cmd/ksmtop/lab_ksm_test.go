@@ -144,7 +144,7 @@ func startEndless(t *testing.T) (cmd *exec.Cmd, stderr *bytes.Buffer, workers []
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended if all went well
-	for deadline := time.Now().Add(patience); len(workers) < 3; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patienceForKSM); len(workers) < 3; time.Sleep(10 * time.Millisecond) {
 		if workers = workersOf(t, cmd.Process.Pid); time.Now().After(deadline) {
 			t.Fatalf("it has the workers %v, want 3: %s", workers, stderr)
 		}
@@ -245,7 +245,7 @@ func TestLabFuzzInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cmd.Process.Kill() // it has ended if all went well
-	for deadline := time.Now().Add(patience); len(workersOf(t, cmd.Process.Pid)) < 2; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patienceForKSM); len(workersOf(t, cmd.Process.Pid)) < 2; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it has no workers: %s", &stderr)
 		}
