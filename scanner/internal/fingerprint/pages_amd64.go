@@ -27,17 +27,16 @@ func pagesAVX512(dst []uint64, mem []byte, pageSize int) {
 	pagesAVX2(dst, mem, pageSize)
 }
 
-// pagesAVX2 hashes six pages at once, then four, and what is left one by one.
+// pagesAVX2 hashes four pages at once until the rest divides by five, and the
+// rest five at once. Only of less than twelve pages some can be left over.
 func pagesAVX2(dst []uint64, mem []byte, pageSize int) {
-	for ; len(dst) >= 6; dst, mem = dst[6:], mem[6*pageSize:] {
-		var rest [2][4]uint64
-		sixPages(&dst[0], &rest, &mem[0], pageSize, ahead(len(dst), 6, pageSize))
-		dst[4] = finish(&rest[0], pageSize)
-		dst[5] = finish(&rest[1], pageSize)
-	}
-	if len(dst) >= 4 {
+	for ; len(dst) >= 4 && len(dst)%5 != 0; dst, mem = dst[4:], mem[4*pageSize:] {
 		fourPages(&dst[0], &mem[0], pageSize)
-		dst, mem = dst[4:], mem[4*pageSize:]
+	}
+	for ; len(dst) >= 5; dst, mem = dst[5:], mem[5*pageSize:] {
+		var rest [4]uint64
+		fivePages(&dst[0], &rest, &mem[0], pageSize, ahead(len(dst), 5, pageSize))
+		dst[4] = finish(&rest, pageSize)
 	}
 	pagesGeneric(dst, mem, pageSize)
 }
@@ -81,11 +80,11 @@ func ahead(n, group, pageSize int) int {
 //go:noescape
 func eightPages(dst *uint64, mem *byte, pageSize, ahead int)
 
-// sixPages is eightPages for six pages: it stores the fingerprints of the first
-// four in dst[0:4], and the lanes of the other two in rest. It needs AVX2.
+// fivePages is eightPages for five pages: it stores the fingerprints of the first
+// four in dst[0:4], and the lanes of the last in rest. It needs AVX2.
 //
 //go:noescape
-func sixPages(dst *uint64, rest *[2][4]uint64, mem *byte, pageSize, ahead int)
+func fivePages(dst *uint64, rest *[4]uint64, mem *byte, pageSize, ahead int)
 
 // fourPages is eightPages for four pages. It needs AVX2.
 //

@@ -1,4 +1,4 @@
-// xxHash64 of eight, six or four pages at once. The idea and a drawing of the
+// xxHash64 of eight, five or four pages at once. The idea and a drawing of the
 // registers are at the top of fingerprint.go.
 
 #include "textflag.h"
@@ -22,9 +22,10 @@ GLOBL lanes<>(SB), RODATA|NOPTR, $32
 
 // All functions keep in SI the place in page 0, in R8 and R9 the length of a
 // page and of three. A step reads 32 bytes of every page. The functions for
-// eight and six pages keep in AX the place to prefetch: a step prefetches as
-// many bytes as it reads, but in one piece, so that a line is asked for once.
-// Eight pages and the next eight are more than the first-level cache holds.
+// eight and five pages keep in AX the place to prefetch: a step prefetches as
+// many bytes as it reads, but in one piece, so that few lines are asked for
+// twice. Eight pages and the next eight are more than the first-level cache
+// holds.
 
 // ---------------------------------------------------------------- AVX-512
 //
@@ -131,20 +132,24 @@ step8:
 
 // ------------------------------------------------------------------ AVX2
 //
-// Y0..Y3 are the lanes of pages 0..3. Y12 and Y14 are prime1 and prime2, Y13
-// and Y15 the same with their halves swapped, Y10 ones in the high halves. Y8
-// is the hash in the end.
+// A lane v of four pages is kept in two parts that are not added up yet,
+//
+//	v = low + (both halves of cross, added) << 32
+//
+// as a product leaves them: VPMULUDQ makes low, lo(x)*lo(c), and VPMULLD makes
+// cross, hi(x)*lo(c) and lo(x)*hi(c) side by side. The word that a step adds to
+// the lane is such a product too, so that one adding up serves two products.
+//
+// Y0..Y3 are the low parts of the lanes of pages 0..3, Y4..Y7 the cross parts.
+// Y12 and Y14 are prime1 and prime2, Y13 and Y15 the same with their halves
+// swapped, Y10 ones in the high halves. Y8, Y9 and Y11 are spoilt.
 
-// MUL4 is x *= c, where cswap is c with its halves swapped. VPMULLD makes
-// hi(x)*lo(c) and lo(x)*hi(c), both to be added to the high half of
-// lo(x)*lo(c), which VPMULUDQ makes. It spoils t and u.
-#define MUL4(c, cswap, x, t, u) \
-	VPMULLD  cswap, x, t    \
-	VPMULUDQ c, x, x        \
-	VPSLLQ   $32, t, u      \
-	VPAND    Y10, t, t      \
-	VPADDQ   u, x, x        \
-	VPADDQ   t, x, x
+// ADDUP4 is low = v. It spoils cross and t.
+#define ADDUP4(low, cross, t) \
+	VPSLLQ $32, cross, t      \
+	VPAND  Y10, cross, cross  \
+	VPADDQ t, low, low        \
+	VPADDQ cross, low, low
 
 // ROTL4 is x = rotl(x, n), where m is 64-n. It spoils t.
 #define ROTL4(n, m, x, t) \
@@ -153,15 +158,24 @@ step8:
 	VPOR   t, x, x
 
 // STEP4 reads the next 32 bytes of the page at a and takes them into its lanes:
-// v = rotl(v + a*prime2, 31) * prime1.
-#define STEP4(a, v, x, t, u) \
-	VMOVDQU  a, x            \
-	MUL4(Y14, Y15, x, t, u)  \
-	VPADDQ   x, v, v         \
-	ROTL4(31, 33, v, t)      \
-	MUL4(Y12, Y13, v, t, u)
+// v = rotl(v + a*prime2, 31) * prime1. It spoils t and u.
+#define STEP4(a, low, cross, t, u) \
+	VPMULLD  a, Y15, t          \
+	VPMULUDQ a, Y14, u          \
+	VPADDD   t, cross, cross    \
+	VPADDQ   u, low, low        \
+	ADDUP4(low, cross, u)       \
+	ROTL4(31, 33, low, u)       \
+	VPMULLD  Y13, low, cross    \
+	VPMULUDQ Y12, low, low
 
-// MERGE4 takes the lane v of each page into its hash, with prime4 in Y11:
+// MUL4 is x *= c, where cswap is c with its halves swapped. It spoils t and u.
+#define MUL4(c, cswap, x, t, u) \
+	VPMULLD  cswap, x, t  \
+	VPMULUDQ c, x, x      \
+	ADDUP4(x, t, u)
+
+// MERGE4 takes the lane v of each page into its hash in Y8, with prime4 in Y11:
 // h = (h ^ rotl(v*prime2, 31)*prime1) * prime1 + prime4.
 #define MERGE4(v) \
 	MUL4(Y14, Y15, v, Y4, Y5)   \
@@ -182,6 +196,10 @@ step8:
 	VMOVDQA      Y0, Y1            \
 	VMOVDQA      Y0, Y2            \
 	VMOVDQA      Y0, Y3            \
+	VPXOR        Y4, Y4, Y4        \
+	VPXOR        Y5, Y5, Y5        \
+	VPXOR        Y6, Y6, Y6        \
+	VPXOR        Y7, Y7, Y7        \
 	VPBROADCASTQ prime1<>(SB), Y12 \
 	VPSHUFD      $0xB1, Y12, Y13   \
 	VPBROADCASTQ prime2<>(SB), Y14 \
@@ -200,6 +218,10 @@ step8:
 // 2 and 3 in Y6 and Y7. The permutations join the low halves and the high
 // halves of these: Y0..Y3 become v1..v4 of all pages, page 0 first.
 #define FINISH4() \
+	ADDUP4(Y0, Y4, Y8)             \
+	ADDUP4(Y1, Y5, Y8)             \
+	ADDUP4(Y2, Y6, Y8)             \
+	ADDUP4(Y3, Y7, Y8)             \
 	VPUNPCKLQDQ  Y1, Y0, Y4        \
 	VPUNPCKHQDQ  Y1, Y0, Y5        \
 	VPUNPCKLQDQ  Y3, Y2, Y6        \
@@ -238,10 +260,10 @@ TEXT ·fourPages(SB), NOSPLIT, $0-24
 	SETUP4()
 
 step4:
-	STEP4((SI), Y0, Y4, Y5, Y6)
-	STEP4((SI)(R8*1), Y1, Y7, Y8, Y9)
-	STEP4((SI)(R8*2), Y2, Y4, Y5, Y6)
-	STEP4((SI)(R9*1), Y3, Y7, Y8, Y9)
+	STEP4((SI), Y0, Y4, Y8, Y9)
+	STEP4((SI)(R8*1), Y1, Y5, Y11, Y9)
+	STEP4((SI)(R8*2), Y2, Y6, Y8, Y9)
+	STEP4((SI)(R9*1), Y3, Y7, Y11, Y9)
 	ADDQ $32, SI
 	CMPQ SI, CX
 	JNE  step4
@@ -252,67 +274,52 @@ step4:
 	VZEROUPPER
 	RET
 
-// STEP1 takes the eight bytes at a into a lane of a single page, and spoils CX.
+// STEP1 takes the eight bytes at a into a lane of a single page, and spoils DI.
 #define STEP1(a, v) \
-	MOVQ  a, CX             \
-	IMULQ prime2<>(SB), CX  \
-	ADDQ  CX, v             \
+	MOVQ  a, DI             \
+	IMULQ prime2<>(SB), DI  \
+	ADDQ  DI, v             \
 	ROLQ  $31, v            \
 	IMULQ prime1<>(SB), v
 
-// func sixPages(dst *uint64, rest *[2][4]uint64, mem *byte, pageSize, ahead int)
+// func fivePages(dst *uint64, rest *[4]uint64, mem *byte, pageSize, ahead int)
 //
-// R10 is the length of five pages. BX, DX, DI, R11 are the lanes of page 4, and
-// R12..R15 those of page 5.
-TEXT ·sixPages(SB), NOSPLIT, $8-40
+// BX, DX, R10 and R11 are the lanes of page 4.
+TEXT ·fivePages(SB), NOSPLIT, $0-40
 	MOVQ mem+16(FP), SI
 	MOVQ pageSize+24(FP), R8
 	MOVQ ahead+32(FP), AX
 	LEAQ (R8)(R8*2), R9
-	LEAQ (R8)(R8*4), R10
 	ADDQ SI, AX
-	LEAQ (SI)(R8*1), CX
-	MOVQ CX, end-8(SP) // the end of page 0
+	LEAQ (SI)(R8*1), CX // the end of page 0
 	SETUP4()
 	MOVQ lanes<>+0(SB), BX
 	MOVQ lanes<>+8(SB), DX
-	MOVQ lanes<>+16(SB), DI
+	MOVQ lanes<>+16(SB), R10
 	MOVQ lanes<>+24(SB), R11
-	MOVQ BX, R12
-	MOVQ DX, R13
-	MOVQ DI, R14
-	MOVQ R11, R15
 
-step6:
+step5:
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	PREFETCHT0 128(AX)
-	STEP4((SI), Y0, Y4, Y5, Y6)
+	STEP4((SI), Y0, Y4, Y8, Y9)
 	STEP1((SI)(R8*4), BX)
+	STEP4((SI)(R8*1), Y1, Y5, Y11, Y9)
 	STEP1(8(SI)(R8*4), DX)
-	STEP4((SI)(R8*1), Y1, Y7, Y8, Y9)
-	STEP1(16(SI)(R8*4), DI)
+	STEP4((SI)(R8*2), Y2, Y6, Y8, Y9)
+	STEP1(16(SI)(R8*4), R10)
+	STEP4((SI)(R9*1), Y3, Y7, Y11, Y9)
 	STEP1(24(SI)(R8*4), R11)
-	STEP4((SI)(R8*2), Y2, Y4, Y5, Y6)
-	STEP1((SI)(R10*1), R12)
-	STEP1(8(SI)(R10*1), R13)
-	STEP4((SI)(R9*1), Y3, Y7, Y8, Y9)
-	STEP1(16(SI)(R10*1), R14)
-	STEP1(24(SI)(R10*1), R15)
 	ADDQ       $32, SI
-	ADDQ       $192, AX
-	CMPQ       SI, end-8(SP)
-	JNE        step6
+	ADDQ       $160, AX
+	CMPQ       SI, CX
+	JNE        step5
 
-	MOVQ rest+8(FP), CX
-	MOVQ BX, 0(CX)
-	MOVQ DX, 8(CX)
-	MOVQ DI, 16(CX)
-	MOVQ R11, 24(CX)
-	MOVQ R12, 32(CX)
-	MOVQ R13, 40(CX)
-	MOVQ R14, 48(CX)
-	MOVQ R15, 56(CX)
+	MOVQ rest+8(FP), DI
+	MOVQ BX, 0(DI)
+	MOVQ DX, 8(DI)
+	MOVQ R10, 16(DI)
+	MOVQ R11, 24(DI)
 
 	FINISH4()
 	MOVQ    dst+0(FP), BX
