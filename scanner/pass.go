@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -166,6 +167,8 @@ func (p *pass) cutShort() {
 
 // work reads spans until there are no more.
 func (p *pass) work(ctx context.Context, units <-chan unit) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	w := worker{pass: p, ctx: ctx}
 	for u := range units {
 		w.read(u)
