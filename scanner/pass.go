@@ -48,6 +48,9 @@ type taker interface {
 
 	// take takes in what look has read last, of the target with that number.
 	take(target int, mem []byte, runs []Run)
+
+	// finish takes in what take has held back. It is called in the end.
+	finish()
 }
 
 // outcome is what became of the targets.
@@ -173,6 +176,9 @@ func (p *pass) work(ctx context.Context, units <-chan unit) {
 	for u := range units {
 		w.read(u)
 		p.done(u.source)
+	}
+	if w.taker != nil {
+		w.taker.finish()
 	}
 	p.mu.Lock()
 	p.tally.Add(w.tally)
