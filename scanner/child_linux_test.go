@@ -231,7 +231,11 @@ func newLayout(name string) layout {
 		}
 		for ; run > 0 && i < len(pages); run-- {
 			switch {
-			case name == "dense" || kind > 1:
+			case name == "nearly" && i == 700:
+				pages[i] = zeroMapped
+			case name == "nearly" && i%3000 == 2900:
+				pages[i] = untouched
+			case name == "dense" || name == "nearly" || kind > 1:
 				pages[i] = pageKind(random.IntN(1000)) // 0 is a page of zeros
 			case kind == 1 && name != "every-other":
 				pages[i] = zeroMapped

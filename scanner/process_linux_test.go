@@ -91,7 +91,7 @@ func openProcess(t testing.TB, pid int, areas Areas) *Process {
 
 // TestReadersAgree reads the same content in every way.
 func TestReadersAgree(t *testing.T) {
-	for _, name := range []string{"dense", "mixed", "every-other"} {
+	for _, name := range []string{"dense", "nearly", "mixed", "every-other"} {
 		pages := newLayout(name)
 		// What must come out, brute force; withZeros where the zero page can
 		// not be told from others.

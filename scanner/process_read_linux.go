@@ -3,6 +3,7 @@ package scanner
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +17,10 @@ func (p *Process) Read(ctx context.Context, s Span, b *Buffer, each func(mem []b
 func (p *Process) readArea(ctx context.Context, s Span, a *area, b *Buffer, each func(mem []byte, runs []Run) error) (Tally, error) {
 	q := batch{p: p, area: a, b: b, each: each}
 	b.live.want = b.live.wantMemory[:0]
-	err := p.walk(ctx, s, a, &b.live, &q.tally, q.add)
+	err := q.dense(ctx, &s)
+	if err == nil {
+		err = p.walk(ctx, s, a, &b.live, &q.tally, q.add)
+	}
 	if err == nil {
 		err = q.flush()
 	}
@@ -89,6 +93,33 @@ type batch struct {
 	tally Tally
 }
 
+// dense reads s as far as all pages are there and only this process maps them,
+// and takes that off s. The entries of pagemap tell as much; they have to be read
+// anyway, and walk need not ask for what such pages are.
+func (q *batch) dense(ctx context.Context, s *Span) error {
+	live := &q.b.live
+	for q.area.reason == eligible && !q.area.file && s.Start < s.End && q.mayReadv() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		pages := int(min(s.End-s.Start, uint64(len(q.b.mem)))) / q.p.pageSize
+		live.want = append(live.want, Run{s.Start, pages})
+		err := q.findAlone()
+		if err == nil {
+			if slices.Contains(live.alone, false) {
+				live.want = live.wantMemory[:0]
+				return nil
+			}
+			err = q.fetch()
+		}
+		if err := q.handOut(err); err != nil {
+			return err
+		}
+		s.Start += uint64(pages * q.p.pageSize)
+	}
+	return nil
+}
+
 // add puts the pages of start..end in the batch, and reads it whenever it is
 // full.
 func (q *batch) add(start, end uint64) error {
@@ -110,13 +141,16 @@ func (q *batch) add(start, end uint64) error {
 
 // flush reads the pages of the batch and hands them out.
 func (q *batch) flush() error {
-	b, p := q.b, q.p
 	if q.pages == 0 {
 		return nil
 	}
 	q.pages = 0
-	b.runs = b.runs[:0]
-	err := q.read()
+	return q.handOut(q.read())
+}
+
+// handOut hands out what was read.
+func (q *batch) handOut(err error) error {
+	b, p := q.b, q.p
 	b.live.want = b.live.wantMemory[:0]
 	if err == nil {
 		err = p.same(&b.live)
@@ -157,19 +191,27 @@ func countPages(runs []Run) int {
 // counted as its own before ksmd's next scan. Those that everybody else has
 // given up are copied likewise.)
 func (q *batch) read() error {
-	live := &q.b.live
-	live.alone = live.aloneMemory[:countPages(live.want)]
-	clear(live.alone)
-	if q.area.readable && !q.p.noReadv.Load() && q.p.unmerged(live) {
+	if q.mayReadv() {
 		if err := q.findAlone(); err != nil {
 			return err
 		}
+		return q.fetch()
 	}
+	live := &q.b.live
+	live.alone = live.aloneMemory[:countPages(live.want)]
+	clear(live.alone)
 	return q.fetch()
+}
+
+// mayReadv reports whether the pages of the area may be read the fast way, if
+// they are alone.
+func (q *batch) mayReadv() bool {
+	return q.area.readable && !q.p.noReadv.Load() && q.p.unmerged(&q.b.live)
 }
 
 // fetch reads what is wanted, the fast way what is alone.
 func (q *batch) fetch() error {
+	q.b.runs = q.b.runs[:0]
 	live := &q.b.live
 	failed := ReasonVanished
 	if !q.area.readable {
@@ -212,9 +254,11 @@ func (q *batch) fetch() error {
 	return nil
 }
 
-// findAlone stores which of the pages that are wanted only this process maps.
+// findAlone stores which of the pages that are wanted are present and mapped by
+// this process only.
 func (q *batch) findAlone() error {
 	live := &q.b.live
+	live.alone = live.aloneMemory[:countPages(live.want)]
 	alone := live.alone
 	for _, r := range live.want {
 		entries := live.entries[:r.Pages*entryBytes]
@@ -226,7 +270,8 @@ func (q *batch) findAlone() error {
 			return unix.ESRCH // the memory is gone
 		}
 		for i := range r.Pages {
-			alone[i] = binary.NativeEndian.Uint64(entries[i*entryBytes:])&entryAlone != 0
+			const both = entryPresent | entryAlone
+			alone[i] = binary.NativeEndian.Uint64(entries[i*entryBytes:])&both == both
 		}
 		alone = alone[r.Pages:]
 	}
