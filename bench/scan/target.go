@@ -28,6 +28,8 @@ const readBytes = 2 << 20
 // target is the child process.
 type target struct {
 	cmd     *exec.Cmd
+	in      io.Writer
+	out     io.Reader
 	address uintptr
 	size    int64
 }
@@ -41,14 +43,16 @@ func startTarget(scratch *measure.Scratch, size int64) (*target, error) {
 	t := &target{cmd: exec.Command(self, "target", strconv.FormatInt(size, 10)), size: size}
 	t.cmd.Stderr = os.Stderr
 	scratch.Join(t.cmd)
-	out, err := t.cmd.StdoutPipe()
-	if err != nil {
+	if t.in, err = t.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if t.out, err = t.cmd.StdoutPipe(); err != nil {
 		return nil, err
 	}
 	if err := t.cmd.Start(); err != nil {
 		return nil, err
 	}
-	if _, err := fmt.Fscanln(out, &t.address); err != nil {
+	if _, err := fmt.Fscanln(t.out, &t.address); err != nil {
 		t.kill()
 		return nil, fmt.Errorf("the target: %w", err)
 	}
@@ -56,6 +60,18 @@ func startTarget(scratch *measure.Scratch, size int64) (*target, error) {
 }
 
 func (t *target) pid() string { return strconv.Itoa(t.cmd.Process.Pid) }
+
+// mark has the child make its memory mergeable.
+func (t *target) mark() error {
+	if _, err := fmt.Fprintln(t.in); err != nil {
+		return err
+	}
+	var said string
+	if _, err := fmt.Fscanln(t.out, &said); err != nil {
+		return fmt.Errorf("the target: %w", err)
+	}
+	return nil
+}
 
 // kill ends the child and waits for its end.
 func (t *target) kill() {
@@ -124,8 +140,8 @@ func (t *target) dump(path string) (err error) {
 	return f.Sync()
 }
 
-// hold is the child: it fills memory of that size, makes it mergeable, says where
-// it is, and waits to be killed.
+// hold is the child: it fills memory of that size, says where that is, makes it
+// mergeable when told to, says so, and waits to be killed.
 func hold(size string) error {
 	n, err := strconv.Atoi(size)
 	if err != nil {
@@ -137,10 +153,14 @@ func hold(size string) error {
 	}
 	_ = unix.Madvise(mem, unix.MADV_NOHUGEPAGE) // a kernel without huge pages refuses
 	fill(mem, os.Getpagesize())
+	fmt.Printf("%#x\n", uintptr(unsafe.Pointer(&mem[0]))) // the kernel's memory, which Go does not move
+	if _, err := os.Stdin.Read(make([]byte, 1)); err != nil {
+		return err
+	}
 	if err := unix.Madvise(mem, unix.MADV_MERGEABLE); err != nil {
 		return err
 	}
-	fmt.Printf("%#x\n", uintptr(unsafe.Pointer(&mem[0]))) // the kernel's memory, which Go does not move
+	fmt.Println("marked")
 	return unix.Pause()
 }
 
