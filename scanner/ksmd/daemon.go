@@ -118,6 +118,7 @@ type Daemon struct {
 	chained, dups                    int // chains, and nodes in them
 	dirty, due                       int // chains that a search would change, or prune
 	pagesScanned, pagesSkipped       uint64
+	swept                            uint64 // of pagesScanned, those that sweep visited
 	work                             Work // but for Visits and Skips
 	recent                           struct{ visited, joined, stable, unstable recent }
 }

@@ -118,3 +118,31 @@ func TestAdvisorFollowsTheClock(t *testing.T) {
 		t.Errorf("pages_to_scan is %d without the advisor, want 100", got)
 	}
 }
+
+// A scan in which nothing changes takes the quick way past most pages, also where
+// contents are told to be alike.
+func TestSteadyScansAreSwept(t *testing.T) {
+	var pages [][]byte
+	for i := range 1000 {
+		p := page(0)
+		p[0], p[1] = byte(i%700), byte(i%700>>8)
+		pages = append(pages, p)
+	}
+	d := ksmd.New(newStill(pages), ksmd.Options{Alike: func(c ksmd.Content) bool { return c%3 == 0 }})
+	d.Register(0)
+	set(t, d, sysfs.Run, "1")
+	set(t, d, sysfs.SmartScan, "0")
+	set(t, d, sysfs.PagesToScan, "1000000")
+	for range 3 {
+		d.Scan()
+	}
+	before, scanned := d.Swept(), d.Counters().PagesScanned
+	for range 2 {
+		d.Scan()
+	}
+	swept := d.Swept() - before
+	if c := d.Counters(); c.PagesSharing != 300 || c.PagesScanned != scanned+2000 || swept < 1500 {
+		t.Errorf("%d pages are merged, %d visited and %d of them swept, want 300, 2000 and most",
+			c.PagesSharing, c.PagesScanned-scanned, swept)
+	}
+}

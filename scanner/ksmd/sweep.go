@@ -13,13 +13,14 @@ func (d *Daemon) sweep(left uint32) uint32 {
 	blk := d.cursor.at
 	t := &d.trees[0]
 	if blk == nil || t.real || d.mustWalk() || d.smart || d.searchFirst ||
-		!d.knobs.MergeAcrossNodes || d.observe != nil || d.alike != nil {
+		!d.knobs.MergeAcrossNodes || d.observe != nil {
 		return 0
 	}
 	ahead := d.mappings[d.seen:]
 	ahead = ahead[:min(len(ahead), int(left), sameClass(t.inUnstable.all))]
 	index, first := d.cursor.index, itemID(d.cursor.block*blockPages)
-	log, by, alone := t.log, t.by, 0
+	log, by := t.log, t.by
+	alone, searchedAgain, metAgain := 0, 0, 0
 	n := 0
 	for ; n < len(ahead); n++ {
 		m := &ahead[n]
@@ -59,6 +60,20 @@ func (d *Daemon) sweep(left uint32) uint32 {
 			it.numa = 0
 			it.b, it.c = uint32(d.seq), uint32(m.Content)
 			alone++
+			alike := d.alike != nil && d.alike(m.Content)
+			if d.recent.stable.again(uint32(m.Content), d.pagesScanned+uint64(n)) {
+				searchedAgain++
+			} else if alike {
+				d.work.Stable.Alike[SizeClass(t.inStable.alike)]++
+			}
+			if d.recent.unstable.again(uint32(m.Content), d.pagesScanned+uint64(n)) {
+				metAgain++
+			} else if alike {
+				d.work.Unstable.Alike[SizeClass(t.inUnstable.alike)]++
+			}
+			if alike {
+				t.inUnstable.alike++
+			}
 		}
 		index++
 	}
@@ -66,9 +81,14 @@ func (d *Daemon) sweep(left uint32) uint32 {
 	d.cursor.index = index
 	d.seen += n
 	d.pagesScanned += uint64(n)
+	d.swept += uint64(n)
 	if alone > 0 {
-		d.work.Stable.Searches[SizeClass(t.inStable.all)] += uint64(alone)
-		d.work.Unstable.Searches[SizeClass(t.inUnstable.all)] += uint64(alone)
+		d.work.Checksums += uint64(alone)
+		stable, unstable := SizeClass(t.inStable.all), SizeClass(t.inUnstable.all)
+		d.work.Stable.Searches[stable] += uint64(alone)
+		d.work.Stable.Again[stable] += uint64(searchedAgain)
+		d.work.Unstable.Searches[unstable] += uint64(alone)
+		d.work.Unstable.Again[unstable] += uint64(metAgain)
 		t.inUnstable.all += alone
 	}
 	return uint32(n)
