@@ -170,8 +170,12 @@ func (p *pass) cutShort() {
 
 // work reads spans until there are no more.
 func (p *pass) work(ctx context.Context, units <-chan unit) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	if p.workers <= runtime.GOMAXPROCS(0) {
+		// Reading a batch takes so long that Go gives the worker's turn to another
+		// thread. Where each has a processor, to change threads is all that comes of it.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
 	w := worker{pass: p, ctx: ctx}
 	for u := range units {
 		w.read(u)

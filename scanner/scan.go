@@ -136,8 +136,9 @@ type adding struct {
 	runs   []heldRun
 }
 
-// heldBatches is how many batches are held back. The fingerprints of a batch take
-// a 512th of its memory with pages of 4 KiB.
+// heldBatches is how many batches are held back, and fewer where a batch is of many
+// runs. The fingerprints of a batch take a 512th of its memory with pages of 4 KiB,
+// and as many runs three times as much.
 const heldBatches = 64
 
 // heldRun is where pages are that lie side by side.
@@ -160,7 +161,7 @@ func (a *adding) take(target int, _ []byte, runs []Run) {
 	for _, run := range runs {
 		a.hold(heldRun{location(target, run.Start/uint64(a.size)), run.Pages, group})
 	}
-	if len(a.prints)-a.held < a.batch || len(a.runs) > 8*maxRuns {
+	if len(a.prints)-a.held < a.batch || len(a.runs) > 8*a.batch {
 		a.finish()
 	}
 }
