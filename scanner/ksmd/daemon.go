@@ -119,7 +119,7 @@ type Daemon struct {
 	dirty, due                       int // chains that a search would change, or prune
 	pagesScanned, pagesSkipped       uint64
 	swept                            uint64 // of pagesScanned, those that sweep visited
-	work                             Work // but for Visits and Skips
+	work                             Work   // but for Visits and Skips
 	recent                           struct{ visited, joined, stable, unstable recent }
 }
 

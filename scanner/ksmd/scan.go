@@ -33,7 +33,7 @@ func (d *Daemon) Batch() Batch {
 			if n -= swept; n == 0 {
 				break
 			}
-			if swept == 0 {
+			if swept == 0 && d.seen < len(d.mappings) {
 				wait = 8
 			}
 		}

@@ -23,19 +23,19 @@ type Work struct {
 const Recent = 64
 
 // recent remembers with which nodes or contents something was done last, and when. A
-// place can be that of several numbers, of which it knows the last.
-type recent [Recent]struct {
-	number uint32
-	visits uint64 // one more than there had been; 0 is never
-}
+// place can be that of several numbers, of which it knows the last: the number, and in
+// the low half at which visit, modulo 2^32.
+type recent [Recent]uint64
 
 // again notes down that something is done with a number, and reports whether it was
-// shortly before.
+// shortly before. Numbers of one place lie too far apart for their difference to be
+// small.
 func (r *recent) again(number uint32, visits uint64) bool {
 	last := &r[number%Recent]
+	now := uint64(number)<<32 | uint64(uint32(visits+Recent+1)) // 0 is too long ago
 	was := *last
-	last.number, last.visits = number, visits+1
-	return was.visits > 0 && was.number == number && visits+1-was.visits <= Recent
+	*last = now
+	return now-was <= Recent
 }
 
 // Walks are the searches in one kind of tree. A search that comes with an
