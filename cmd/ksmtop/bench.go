@@ -23,7 +23,7 @@ import (
 type benchFlags struct {
 	*common
 	scenarioFlags
-	length   simUntil
+	length   benchFor
 	set      []string
 	cost     string
 	interval seconds
@@ -34,6 +34,20 @@ type benchFlags struct {
 	save      string
 	qemu      qemuFlags
 	memory    string
+}
+
+// benchFor is how long a bench goes on: a time, or until its simulation is settled. A
+// number of scans is none, since the real ksmd makes as many as it comes to.
+type benchFor struct{ simUntil }
+
+func (b *benchFor) Set(value string) error {
+	b.simUntil = simUntil{}
+	if value == "settled" {
+		return nil
+	}
+	length, err := parseLength(value, "must be settled, a time like 2m or 90s, or a number of seconds")
+	b.simUntil = simUntil{length: length, isSet: true}
+	return err
 }
 
 // benchShare is how much of the memory that is available a bench takes at most, in
@@ -87,7 +101,7 @@ merges, at full speed.`, int(quietWrites.Seconds()), benchShare),
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	f.scenarioFlags.register(cmd)
-	flags.Var(&f.length, "for", "how long: settled, or a `TIME`")
+	flags.Var(&f.length, "for", "how long: settled, or a `TIME` like 2m or 90s, or a number of seconds")
 	flags.StringArrayVar(&f.set, "set", nil, "`KNOB=VALUE` to set at the start, as often as needed")
 	flags.StringVar(&f.cost, "cost", "", "`FILE` with what ksmd's work costs, from ksmtop bench --calibrate --save")
 	flags.Var(&f.interval, "interval", "`TIME` between samples")
@@ -170,8 +184,6 @@ func (f *benchFlags) checkFlags(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:
 		return hinted{errors.New("bench needs a scenario"), "`ksmtop sim --list` lists those that there are"}
-	case f.length.scans > 0:
-		return errors.New("--for: must be settled, or a time like 2m or 90s")
 	case time.Duration(f.interval) < shortestBench:
 		return fmt.Errorf("--interval must be at least %v", shortestBench)
 	}

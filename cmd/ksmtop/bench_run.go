@@ -85,7 +85,7 @@ func (f *benchFlags) newBenchRun(cmd *cobra.Command, arg string) (*benchRun, err
 		flags: f, scenario: s, knobs: slices.Concat(s.Knobs, set), out: cmd.OutOrStdout(),
 		progress: progress,
 		predict: &simRun{
-			name: "A", scenario: s, options: options, until: f.length,
+			name: "A", scenario: s, options: options, until: f.length.simUntil,
 			interval: time.Duration(f.interval), watch: benchWatch,
 		},
 	}, nil

@@ -22,6 +22,20 @@ import (
 	"github.com/ksmtop/ksmtop/sysfs"
 )
 
+func TestBenchFor(t *testing.T) {
+	for _, tt := range []struct {
+		text, want string // want is empty for an error
+	}{
+		{"settled", "settled"}, {"2m", "2m0s"}, {"90", "1m30s"}, {"8784h", "8784h0m0s"},
+		{"", ""}, {"0", ""}, {"5scans", ""}, {"1scan", ""}, {"8785h", ""}, {"soon", ""},
+	} {
+		var f benchFor
+		if err := f.Set(tt.text); (err == nil) != (tt.want != "") || err == nil && f.String() != tt.want {
+			t.Errorf("--for %q: %v, error %v; want %q", tt.text, &f, err, tt.want)
+		}
+	}
+}
+
 // finishedBench returns a bench that was measured without a kernel: everything is as
 // the simulation predicts, but for what change does to it.
 func finishedBench(t *testing.T, change func(*benchRun)) *benchRun {

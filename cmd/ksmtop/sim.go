@@ -151,15 +151,22 @@ func (u *simUntil) Set(value string) error {
 		u.scans = n
 		return nil
 	}
+	var err error
+	u.length, err = parseLength(value, "must be settled, a time like 2h or 90s, or a number of scans like 5scans")
+	return err
+}
+
+// parseLength returns how long a scenario is to go on. What is no time fails with the
+// message given, which says what else there is.
+func parseLength(value, message string) (time.Duration, error) {
 	d, err := model.ParseDelay(value)
-	if err != nil || d == 0 {
-		return errors.New("must be settled, a time like 2h or 90s, or a number of scans like 5scans")
+	switch {
+	case err != nil || d == 0:
+		return 0, errors.New(message)
+	case d > longestSim:
+		return 0, fmt.Errorf("must be at most %dh", longestSim/time.Hour)
 	}
-	if d > longestSim {
-		return fmt.Errorf("must be at most %dh", longestSim/time.Hour)
-	}
-	u.length = d
-	return nil
+	return d, nil
 }
 
 // longestSim is the longest that a scenario may be, a leap year.
