@@ -80,7 +80,7 @@ It needs root, and a KSM that nobody uses. It takes at most %d %% of the memory 
 is available. The knobs are put back in the end, also after Ctrl-C; after a kill
 the next such run does that first.
 
---calibrate measures instead what ksmd's work costs on this machine, in about two
+--calibrate measures instead what ksmd's work costs on this machine, in about three
 minutes: the simulation's CPU times are fitted to another one. --save keeps that in a
 file, which --cost of sim and bench reads.
 

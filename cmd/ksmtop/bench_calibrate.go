@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -44,13 +45,17 @@ func (f *benchFlags) runCalibrate(cmd *cobra.Command) error {
 	progress := newBenchProgress(cmd.ErrOrStderr())
 	defer progress.clear()
 	var c real.Calibration
-	interrupted := func() error { return errCalibrationInterrupted }
+	measuring := "" // what, and in which round
+	interrupted := func() error { return calibrationInterrupted(measuring) }
 	err := f.guarded(cmd, interrupted, func(ctx context.Context, k *real.Kernel) error {
 		pages, err := calibrationRoom(memAvailable(), most)
 		if err != nil {
 			return err
 		}
-		c, err = k.Calibrate(ctx, pages, func(what string) { progress.show("calibrating: " + what) })
+		c, err = k.Calibrate(ctx, pages, func(what string) {
+			measuring = what
+			progress.show("calibrating: " + what)
+		})
 		return err
 	})
 	progress.clear()
@@ -79,7 +84,14 @@ func (f *benchFlags) runCalibrate(cmd *cobra.Command) error {
 	return err
 }
 
-var errCalibrationInterrupted = fmt.Errorf("interrupted before everything was measured")
+// calibrationInterrupted is the error of a calibration that a signal ended while that
+// was measured, or before anything was.
+func calibrationInterrupted(measuring string) error {
+	if measuring == "" {
+		return errors.New("interrupted before the first round: no costs are written")
+	}
+	return fmt.Errorf("interrupted while measuring %s: no costs are written", measuring)
+}
 
 // calibrationRoom returns how many pages a calibration may use, with so many bytes
 // available and at most so many pages.

@@ -215,7 +215,9 @@ func TestBenchInterruptedLater(t *testing.T) {
 		if asJSON {
 			args = append(args, "--json")
 		}
-		stdout, stderr, status := interruptBench(t, args...)
+		stdout, stderr, status := interruptBench(t, func(pid int, now sysfs.Counters) bool {
+			return len(workersOf(t, pid)) == 4 && now.FullScans > 2 && now.PagesSharing > 0
+		}, args...)
 		if want := regexp.MustCompile(`^ksmtop: interrupted at [0-9.]+ m?s of 10 min\n$`); status != exitFailed || !want.MatchString(stderr) {
 			t.Errorf("%v: status %d, standard error %q", args, status, stderr)
 		}
@@ -233,9 +235,10 @@ func TestBenchInterruptedLater(t *testing.T) {
 	}
 }
 
-// interruptBench starts a bench of the host still and sends SIGINT when ksmd has
-// begun, and made full scans. It tries again if tests elsewhere use KSM just then.
-func interruptBench(t *testing.T, args ...string) (stdout, stderr string, status int) {
+// interruptBench starts a bench, with the host still as its standard input, and sends
+// SIGINT when it is far enough, by its id and by KSM's counters. It tries again if tests
+// elsewhere use KSM just then.
+func interruptBench(t *testing.T, enough func(pid int, now sysfs.Counters) bool, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	var fsys sysfs.FS
 	for deadline := time.Now().Add(patienceForKSM); ; time.Sleep(100 * time.Millisecond) {
@@ -251,14 +254,14 @@ func interruptBench(t *testing.T, args ...string) (stdout, stderr string, status
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(workersOf(t, cmd.Process.Pid)) == 4 && now.FullScans > 2 && now.PagesSharing > 0 {
+			if enough(cmd.Process.Pid, now) {
 				if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 					t.Fatal(err)
 				}
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("ksmd has merged nothing: %+v", now)
+				t.Fatalf("it has not come far enough: %+v", now)
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
@@ -348,6 +351,31 @@ func TestBenchCalibrate(t *testing.T) {
 		t.Errorf("%+v", costs)
 	}
 	ksmtop(t, "sim", "clones", "--scale", "0.01", "--until", "5s", "--cost", file).want(t, 0)
+	if after := ksmtest.AtRest(t); after != before {
+		t.Errorf("the knobs are %+v after it, want %+v", after, before)
+	}
+}
+
+// Ctrl-C while costs are measured: it says how far it came, and the file of costs is what
+// it was.
+func TestBenchCalibrateInterrupted(t *testing.T) {
+	before := ksmtest.AtRest(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "costs.json")
+	if err := os.WriteFile(file, []byte("of another day"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, status := interruptBench(t, func(pid int, now sysfs.Counters) bool {
+		return len(workersOf(t, pid)) == 2 && now.PagesSharing > 0
+	}, "bench", "--calibrate", "--memory", "64M", "--save", file)
+	want := regexp.MustCompile(`^ksmtop: interrupted while measuring [a-z ]+, round [123] of 3: no costs are written\n$`)
+	if status != exitFailed || !want.MatchString(stderr) || stdout != "" {
+		t.Errorf("status %d, %q and %q", status, stdout, stderr)
+	}
+	list, err := os.ReadDir(dir)
+	if content, readErr := os.ReadFile(file); err != nil || readErr != nil || len(list) != 1 || string(content) != "of another day" {
+		t.Errorf("the directory holds %v (%v), the file %q (%v)", list, err, content, readErr)
+	}
 	if after := ksmtest.AtRest(t); after != before {
 		t.Errorf("the knobs are %+v after it, want %+v", after, before)
 	}

@@ -48,8 +48,9 @@ import (
 
 // Calibrate measures what ksmd's work costs on this machine, in about three minutes. It
 // takes memory for so many pages, at least 1<<14; trees larger than that are
-// extrapolated. Progress, if not nil, is told what is measured. The error is that of
-// ctx, or an *Error; the kernel is good for Reset and Close afterwards.
+// extrapolated. Progress, if not nil, is told what is measured and in which round. The
+// error is the cause of ctx, or an *Error; the kernel is good for Reset and Close
+// afterwards.
 func (k *Kernel) Calibrate(ctx context.Context, pages int, progress func(string)) (Calibration, error) {
 	if pages < 1<<14 {
 		return Calibration{}, &Error{Op: "calibrate", Err: unix.EINVAL}
@@ -60,7 +61,10 @@ func (k *Kernel) Calibrate(ctx context.Context, pages int, progress func(string)
 	c := &calibration{k: k, ctx: ctx, trees: pages, pages: min(pages, most), progress: progress}
 	c.result.Fits = make(map[string]float64)
 	err := c.measure()
-	return c.result, errors.Join(err, ctx.Err())
+	if err == nil || errors.Is(err, ctx.Err()) { // the model says no more
+		err = context.Cause(ctx)
+	}
+	return c.result, err
 }
 
 type calibration struct {
@@ -98,7 +102,7 @@ func (c *calibration) measure() error {
 	samples := make([][rounds][]sim.CostSample, len(experiments))
 	for round := range rounds {
 		for i, e := range experiments {
-			c.progress(fmt.Sprintf("%s (%d of %d)", e.about, 1+round, rounds))
+			c.progress(fmt.Sprintf("%s, round %d of %d", e.about, 1+round, rounds))
 			got, err := e.run(c)
 			if err != nil {
 				return err
@@ -113,7 +117,7 @@ func (c *calibration) measure() error {
 		about string
 		do    func() error
 	}{{"faults", c.faults}, {"sleep", c.sleep}} {
-		c.progress(step.about)
+		c.progress(fmt.Sprintf("%s, after all %d rounds", step.about, rounds))
 		if err := step.do(); err != nil {
 			return err
 		}

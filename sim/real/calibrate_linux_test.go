@@ -3,6 +3,7 @@
 package real
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -31,4 +32,20 @@ func TestCalibrateKilled(t *testing.T) {
 		t.Errorf("scan() error = %v, want ErrDisturbed since the memory is gone", err)
 	}
 	checkPair(t, c.k) // and the kernel is good for scripts again
+}
+
+// What ends a calibration is its error, and it has said how far it came.
+func TestCalibrateInterrupted(t *testing.T) {
+	k := openKernel(t)
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var told []string
+	_, err := k.Calibrate(ctx, 1<<14, func(what string) {
+		told = append(told, what)
+		cancel(enough)
+	})
+	if err != enough || len(told) != 1 || told[0] != "visits, round 1 of 3" {
+		t.Errorf("Calibrate() error = %v, after it told %q", err, told)
+	}
+	checkPair(t, k)
 }
