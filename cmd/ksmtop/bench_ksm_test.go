@@ -381,8 +381,10 @@ func TestBenchCalibrateInterrupted(t *testing.T) {
 	}
 }
 
-// With real guests scan and kernel agree within a hundredth, and no guest is left.
-func TestBenchQEMU(t *testing.T) {
+// qemuArgs are those of a bench of two real guests. A test that cannot have these is
+// skipped.
+func qemuArgs(t *testing.T) []string {
+	t.Helper()
 	kernel := os.Getenv("KSMTOP_GUEST_KERNEL")
 	if found, _ := filepath.Glob("/boot/vmlinuz-*"); kernel == "" && len(found) == 0 {
 		t.Skip("there is no kernel for guests: neither $KSMTOP_GUEST_KERNEL nor /boot/vmlinuz-*")
@@ -392,11 +394,37 @@ func TestBenchQEMU(t *testing.T) {
 			t.Skip(err)
 		}
 	}
-	before := ksmtest.AtRest(t)
-	args := []string{"--qemu", "2", "--memory", "128M", "--json"}
+	args := []string{"--qemu", "2", "--memory", "128M"}
 	if kernel != "" {
 		args = append(args, "--kernel", kernel)
 	}
+	return args
+}
+
+// Ctrl-C while guests boot, and while they are merged: what was measured is there, if
+// there is any.
+func TestBenchQEMUInterrupted(t *testing.T) {
+	args := append([]string{"bench"}, qemuArgs(t)...)
+	before := ksmtest.AtRest(t)
+	boots := func(pid int, _ sysfs.Counters) bool { return len(childrenOf(t, pid, "qemu-system-")) == 2 }
+	merges := func(pid int, now sysfs.Counters) bool { return boots(pid, now) && now.PagesSharing > 0 }
+	if stdout, stderr, status := interruptBench(t, boots, args...); status != exitFailed || stderr != "ksmtop: interrupted before ksmd began\n" || stdout != "" {
+		t.Errorf("%v: status %d, %q and %q", args, status, stdout, stderr)
+	}
+	stdout, stderr, status := interruptBench(t, merges, args...)
+	want := regexp.MustCompile(`^ksmtop: interrupted after [0-9.]+ m?s of merging\n$`)
+	if status != exitFailed || !want.MatchString(stderr) || !strings.Contains(stdout, "; partial: interrupted after ") || !strings.Contains(stdout, "\npages_sharing ") {
+		t.Errorf("%v: status %d, %q and\n%s", args, status, stderr, stdout)
+	}
+	if after := ksmtest.AtRest(t); after != before { // which fails if a guest is left
+		t.Errorf("the knobs are %+v after it, want %+v", after, before)
+	}
+}
+
+// With real guests scan and kernel agree within a hundredth, and no guest is left.
+func TestBenchQEMU(t *testing.T) {
+	args := append(qemuArgs(t), "--json")
+	before := ksmtest.AtRest(t)
 	r := bench(t, args...).want(t, 0)
 	var last struct {
 		Summary struct {

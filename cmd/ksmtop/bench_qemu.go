@@ -62,6 +62,8 @@ type qemuBench struct {
 	took    time.Duration // until nothing changed any more
 	cpu     time.Duration
 	hasCPU  bool
+	elapsed time.Duration // for which ksmd ran
+	partial bool          // a signal ended it: ksmd had more to do, or freed is not known
 }
 
 func (f *benchFlags) checkQEMU(cmd *cobra.Command, args []string) error {
@@ -106,8 +108,7 @@ func (f *benchFlags) runQEMU(cmd *cobra.Command) error {
 		return err
 	}
 	q.kernel = boot.kernel
-	interrupted := func() error { return errors.New("interrupted before the guests were merged") }
-	err = f.guarded(cmd, interrupted, func(ctx context.Context, k *real.Kernel) error {
+	err = f.guarded(cmd, q.interrupted, func(ctx context.Context, k *real.Kernel) error {
 		needs := uint64(f.qemu.guests) * (memory + qemuOverhead)
 		if err := checkShare("the guests need up to", needs, memAvailable(), "--memory 128M gives each of them less"); err != nil {
 			return err
@@ -115,13 +116,28 @@ func (f *benchFlags) runQEMU(cmd *cobra.Command) error {
 		return q.run(ctx, k, boot)
 	})
 	q.progress.clear()
-	if err != nil {
-		return err
+	if err == nil || q.partial { // the knobs are back, and nothing is lost if one of them is not
+		if printErr := q.print(cmd.OutOrStdout()); err == nil {
+			err = printErr
+		}
 	}
-	if f.asJSON {
-		return q.writeJSON(cmd.OutOrStdout())
+	return err
+}
+
+// interrupted is the error of a bench of guests that a signal ended.
+func (q *qemuBench) interrupted() error {
+	if !q.partial {
+		return errors.New("interrupted before ksmd began")
 	}
-	_, err = io.WriteString(cmd.OutOrStdout(), q.report())
+	return fmt.Errorf("interrupted after %s of merging", durationText(q.elapsed))
+}
+
+// print prints the result.
+func (q *qemuBench) print(w io.Writer) error {
+	if q.flags.asJSON {
+		return q.writeJSON(w)
+	}
+	_, err := io.WriteString(w, q.report())
 	return err
 }
 
@@ -191,13 +207,19 @@ func (q *qemuBench) run(ctx context.Context, k *real.Kernel, boot *qemuBoot) (er
 	}
 	after, err := q.scanGuests(ctx, guests)
 	if err != nil {
-		return err
+		return q.cutShort(ctx, err)
 	}
 	// To merge a page of a huge page ksmd has it split, and since Linux 6.12 each
 	// split maps the zero page in place of all pages of zeros in it. ksmd does not
 	// count these.
 	q.freed = (int64(after.MappedZeroPages) - int64(q.scan.MappedZeroPages) - int64(q.merged.Counters.KSMZeroPages)) * q.merged.PageSize
 	return nil
+}
+
+// cutShort marks what was measured before err as a part of it, if a signal ended it.
+func (q *qemuBench) cutShort(ctx context.Context, err error) error {
+	_, q.partial = errors.AsType[*sysfs.SignalError](context.Cause(ctx))
+	return err
 }
 
 func (q *qemuBench) scanGuests(ctx context.Context, guests *qemuGuests) (*scanner.Report, error) {
@@ -216,7 +238,7 @@ func (q *qemuBench) scanGuests(ctx context.Context, guests *qemuGuests) (*scanne
 // end. In the first one it merges nothing.
 const quietScans = 4
 
-// merge lets ksmd run until nothing changes any more.
+// merge lets ksmd run until nothing changes any more, or a signal ends it.
 func (q *qemuBench) merge(ctx context.Context) error {
 	fsys := q.flags.fsys
 	reader, err := fsys.NewReader()
@@ -235,44 +257,51 @@ func (q *qemuBench) merge(ctx context.Context) error {
 	since := uint64(0) // full scan in which it last changed
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	for {
+	for c := &q.merged.Counters; c.FullScans <= since+quietScans && ctx.Err() == nil; {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return context.Cause(ctx)
 		}
 		reader.Read(&q.merged)
-		c := &q.merged.Counters
 		now, _ := c.Savings(q.merged.PageSize)
 		if now.SavedBytes != saved {
 			saved, since, q.took = now.SavedBytes, c.FullScans, time.Since(began)
 		}
 		g.take(time.Since(began), saved)
 		q.progress.show("merging: saved " + bytesText(saved))
-		if c.FullScans > since+quietScans {
-			break
-		}
 	}
 	q.to90, q.hasTo90 = g.reached(saved - saved/10)
 	if _, err := fsys.Set(sysfs.Setting{Field: sysfs.Run, Value: "0"}); err != nil {
 		return err
 	}
+	q.elapsed = time.Since(began)
 	reader.Read(&q.merged)
 	q.cpu, q.hasCPU = q.merged.Host.KSMD-before.KSMD, q.merged.Host.HasKSMD && before.HasKSMD
+	if ctx.Err() != nil {
+		return q.cutShort(ctx, context.Cause(ctx))
+	}
 	return nil
 }
 
 func (q *qemuBench) report() string {
 	var w strings.Builder
 	fmt.Fprintf(&w, "%s of %s under QEMU, which boot %s and then stand still\n", plural(q.flags.qemu.guests, "guest"), q.flags.memory, text.Clean(q.kernel))
-	fmt.Fprintf(&w, "%s; %s\n\n", machineText(q.flags.fsys), settingsText(slices.Concat(qemuKnobs, q.set)))
+	fmt.Fprintf(&w, "%s; %s", machineText(q.flags.fsys), settingsText(slices.Concat(qemuKnobs, q.set)))
+	if q.partial {
+		fmt.Fprintf(&w, "; partial: interrupted after %s of merging", durationText(q.elapsed))
+	}
+	w.WriteString("\n\n")
 	line := func(cells ...any) {
 		fmt.Fprintln(&w, strings.TrimRight(fmt.Sprintf("%-16s %12s %12s %13s", cells...), " "))
 	}
 	line("", "by scan", "measured", "scan differs")
 	scan, measured := scanResult(q.scan, q.knobs.UseZeroPages), endResult(&q.merged)
 	row := func(name string, predicted, measured int64, text func(int64) string) {
-		line(name, text(predicted), text(measured), offText(float64(predicted), float64(measured)))
+		off := "-"
+		if !q.partial { // which it does not predict
+			off = offText(float64(predicted), float64(measured))
+		}
+		line(name, text(predicted), text(measured), off)
 	}
 	pages := func(n int64) string { return countText(uint64(max(0, n))) }
 	row("pages_shared", scan.shared, measured.shared, pages)
@@ -285,29 +314,39 @@ func (q *qemuBench) report() string {
 		line("freed", "-", bytesText(q.freed), "-")
 		row("saved and freed", scan.saved, measured.saved+q.freed, bytesText)
 	}
-	if q.hasTo90 {
+	if q.hasTo90 && !q.partial { // or it may not be 90 % of it
 		line("90 % of it after", "-", durationText(q.to90), "-")
 	}
-	line("all of it after", "-", durationText(q.took), "-")
+	if !q.partial {
+		line("all of it after", "-", durationText(q.took), "-")
+	}
 	if q.hasCPU {
 		line("ksmd CPU", "-", durationText(q.cpu), "-")
 	}
 	if q.freed > 0 {
 		w.WriteString(freedLegend)
 	}
+	if q.partial {
+		w.WriteString("\nThe prediction is of the end, so that nothing is compared with it. Zeros that huge pages\nfree as they are split were not counted.\n")
+	}
 	return w.String()
 }
 
 func (q *qemuBench) writeJSON(w io.Writer) error {
 	measured := endResult(&q.merged)
-	measured.freed, measured.hasFreed = q.freed, true
-	measured.to90, measured.hasTo90, measured.cpu, measured.hasCPU = q.to90, q.hasTo90, q.cpu, q.hasCPU
+	measured.freed, measured.hasFreed = q.freed, !q.partial
+	measured.to90, measured.hasTo90, measured.cpu, measured.hasCPU = q.to90, q.hasTo90 && !q.partial, q.cpu, q.hasCPU
+	took := q.took
+	if q.partial {
+		took = q.elapsed
+	}
 	type values struct {
 		Guests   int               `json:"guests"`
 		Memory   string            `json:"memory"`
 		Kernel   string            `json:"kernel"`
 		Machine  string            `json:"machine"`
 		Set      map[string]string `json:"set"`
+		Complete bool              `json:"complete"`
 		Seconds  float64           `json:"seconds"`
 		Scan     benchValues       `json:"predicted_by_scan"`
 		Measured benchValues       `json:"measured"`
@@ -322,7 +361,7 @@ func (q *qemuBench) writeJSON(w io.Writer) error {
 		Summary values `json:"summary"`
 	}{report.Schema, "bench", values{
 		q.flags.qemu.guests, q.flags.memory, text.Clean(q.kernel), machineText(q.flags.fsys), set,
-		q.took.Seconds(), scanResult(q.scan, q.knobs.UseZeroPages).values(), measured.values(),
+		!q.partial, took.Seconds(), scanResult(q.scan, q.knobs.UseZeroPages).values(), measured.values(),
 	}})
 	if err != nil {
 		return fmt.Errorf("summary: %w", err)

@@ -209,6 +209,58 @@ func TestBenchPartial(t *testing.T) {
 	}
 }
 
+// Of guests whose merging a signal ended there is what was merged until then, not
+// compared with what the scan predicts for the end.
+func TestBenchQEMUPartial(t *testing.T) {
+	f := &benchFlags{common: &common{}, memory: "128M", qemu: qemuFlags{guests: 2}}
+	q := &qemuBench{
+		flags: f, kernel: "vmlinuz", scan: &scanner.Report{PageSize: 4096, Shared: 100, WouldSave: 200},
+		to90: time.Second, hasTo90: true, took: 2 * time.Second, cpu: time.Second, hasCPU: true, elapsed: 3 * time.Second,
+	}
+	q.merged.PageSize = 4096
+	q.merged.Counters.PagesShared, q.merged.Counters.PagesSharing = 50, 150
+	whole := q.report()
+	for _, want := range []string{"+100.00 %", "\n90 % of it after ", "\nall of it after "} {
+		if !strings.Contains(whole, want) {
+			t.Errorf("it lacks %q:\n%s", want, whole)
+		}
+	}
+	if strings.Contains(whole, "partial") || strings.Contains(whole, "The prediction is of the end") {
+		t.Errorf("it is whole:\n%s", whole)
+	}
+	if err := q.interrupted(); err.Error() != "interrupted before ksmd began" {
+		t.Error(err)
+	}
+	q.partial = true
+	part := q.report()
+	if want := "; partial: interrupted after 3.0 s of merging\n\n"; !strings.Contains(part, want) {
+		t.Errorf("it lacks %q:\n%s", want, part)
+	}
+	if got := cells(t, part, "pages_sharing"); len(got) != 3 || got[0] != "200" || got[1] != "150" || got[2] != "-" {
+		t.Errorf("pages_sharing: %q", got)
+	}
+	if strings.Contains(part, "of it after") || !strings.Contains(part, "\nThe prediction is of the end, ") || !strings.Contains(part, "\nksmd CPU ") {
+		t.Errorf("report:\n%s", part)
+	}
+	if err := q.interrupted(); err.Error() != "interrupted after 3.0 s of merging" {
+		t.Error(err)
+	}
+	var out bytes.Buffer
+	if err := q.print(&out); err != nil || out.String() != part {
+		t.Errorf("print() prints %q (%v)", &out, err)
+	}
+	f.asJSON = true
+	out.Reset()
+	if err := q.print(&out); err != nil || !strings.Contains(out.String(), `"complete":false,"seconds":3,`) || strings.Contains(out.String(), "freed_bytes") || strings.Contains(out.String(), "seconds_to_90") {
+		t.Errorf("print() prints %s (%v)", &out, err)
+	}
+	q.partial = false
+	out.Reset()
+	if err := q.print(&out); err != nil || !strings.Contains(out.String(), `"complete":true,"seconds":2,`) || !strings.Contains(out.String(), `"freed_bytes":0`) {
+		t.Errorf("print() prints %s (%v)", &out, err)
+	}
+}
+
 // What is not known is left out, and never 0 instead.
 func TestBenchSummaryKnown(t *testing.T) {
 	huge, err := scenario.Preset("huge")

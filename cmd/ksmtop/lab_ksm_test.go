@@ -180,6 +180,12 @@ func startEndless(t *testing.T) (cmd *exec.Cmd, stderr *bytes.Buffer, workers []
 // workersOf returns the workers among the children of a process.
 func workersOf(t *testing.T, parent int) []int {
 	t.Helper()
+	return childrenOf(t, parent, "ksmtop-worker")
+}
+
+// childrenOf returns those children of a process whose names begin like that.
+func childrenOf(t *testing.T, parent int, name string) []int {
+	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		t.Fatal(err)
@@ -192,7 +198,7 @@ func workersOf(t *testing.T, parent int) []int {
 		}
 		head, rest, _ := strings.Cut(string(text), ") ")
 		fields := strings.Fields(rest)
-		if len(fields) < 2 || fields[1] != strconv.Itoa(parent) || !strings.HasSuffix(head, "(ksmtop-worker") {
+		if len(fields) < 2 || fields[1] != strconv.Itoa(parent) || !strings.Contains(head, "("+name) {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
