@@ -76,8 +76,12 @@ func (b *benchRun) rows() []benchRow {
 	var huge []benchRow
 	if b.hasHuge() {
 		freed := memory("freed", func(r *benchResult) int64 { return r.freed })
+		sum := memory("saved and freed", func(r *benchResult) int64 { return r.saved + r.freed })
 		freed.scan = math.NaN()
-		huge = []benchRow{freed, memory("saved and freed", func(r *benchResult) int64 { return r.saved + r.freed })}
+		if !measured.hasFreed {
+			freed.measured, sum.measured = math.NaN(), math.NaN()
+		}
+		huge = []benchRow{freed, sum}
 	}
 	rows := []benchRow{
 		pages("pages_shared", func(r *benchResult) int64 { return r.shared }),

@@ -261,6 +261,21 @@ func TestBenchQEMUPartial(t *testing.T) {
 	}
 }
 
+// What guests' huge pages freed is counted at the end: before that it is not 0.
+func TestBenchPartialHuge(t *testing.T) {
+	huge, err := scenario.Preset("huge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := finishedBench(t, func(b *benchRun) { b.scenario, b.partial, b.elapsed = huge, true, 5*time.Second })
+	b.hasFreed = false
+	for _, row := range []string{"freed", "saved and freed"} {
+		if got := cells(t, b.report(), row); len(got) != 5 || got[1] == "-" || got[2] != "-" {
+			t.Errorf("%s: %q, want none of what was measured", row, got)
+		}
+	}
+}
+
 // What is not known is left out, and never 0 instead.
 func TestBenchSummaryKnown(t *testing.T) {
 	huge, err := scenario.Preset("huge")
