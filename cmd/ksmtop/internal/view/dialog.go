@@ -46,6 +46,9 @@ func dialogBox(w, h int, d *model.Dialog, s *model.State) box {
 		top = 1
 		h--
 	}
+	if asks(d) {
+		h -= messageRows(w, h+top, s)
+	}
 	b := box{w: min(w, dialogWidth), lines: dialogText(min(w, dialogWidth)-2, d, s)}
 	b.text = len(b.lines)
 	rows := 0 // of buttons

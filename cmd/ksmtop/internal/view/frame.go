@@ -45,7 +45,7 @@ var screens = [...]screen{
 //	row 0         where the data comes from, the time, how often, as whom
 //	row 1         the views
 //	              the view
-//	last but one  a message
+//	last but one  a message, and below a rule more lines of it
 //	last          keys, or what is being typed
 //
 // The small form has no row 1.
@@ -55,7 +55,7 @@ func Draw(c *Canvas, s *model.State) {
 		drawTooSmall(c)
 		return
 	}
-	body := bodyOf(c)
+	body := bodyOf(c, s)
 	v := s.Current()
 	switch {
 	case s.Sample == nil:
@@ -89,13 +89,26 @@ func Draw(c *Canvas, s *model.State) {
 }
 
 // bodyOf returns the part of the screen that the view has to itself.
-func bodyOf(c *Canvas) *Canvas {
+func bodyOf(c *Canvas, s *model.State) *Canvas {
 	w, h := c.Size()
-	c.g.body = c.Sub(0, 2, w, h-4)
+	top := 2
 	if isSmall(w, h) {
-		c.g.body = c.Sub(0, 1, w, h-3)
+		top = 1
 	}
+	c.g.body = c.Sub(0, top, w, bodyHeight(w, h, s))
 	return &c.g.body
+}
+
+// bodyHeight returns how many lines a view has on a screen of w times h cells.
+func bodyHeight(w, h int, s *model.State) int {
+	rows := h - 4
+	if isSmall(w, h) {
+		rows = h - 3
+	}
+	if s.Dialog() == nil {
+		rows -= messageRows(w, h, s)
+	}
+	return rows
 }
 
 // Fit tells s how much of it a screen of w times h cells shows. It comes before
@@ -107,14 +120,14 @@ func Fit(w, h int, s *model.State) {
 	if d := s.Dialog(); d != nil {
 		fitDialog(w, h, d, s)
 	}
-	rows, frame := screens[s.View].rows, 4
+	rows := screens[s.View].rows
 	if isSmall(w, h) {
-		rows, frame = screens[s.View].smallRows, 3
+		rows = screens[s.View].smallRows
 	}
 	if rows == nil || s.Sample == nil || s.Missing() != "" || s.Current().NeedsKSM && s.NoKSM() {
 		return
 	}
-	s.Fit(rows(w, h-frame, s))
+	s.Fit(rows(w, bodyHeight(w, h, s), s))
 }
 
 // drawMissing says why a view has nothing to show of a simulated machine.

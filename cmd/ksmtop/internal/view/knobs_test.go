@@ -3,7 +3,6 @@ package view
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/ksmtop/ksmtop/cmd/ksmtop/internal/model"
@@ -69,44 +68,5 @@ func TestKnobDialogs(t *testing.T) {
 				goldenScreen(t, name, screenOf(s, size[0], size[1], LevelBraille))
 			})
 		}
-	}
-}
-
-// A message that is longer than a line is not cut, and does not cover the first line.
-func TestLongMessage(t *testing.T) {
-	const end = "the end"
-	s := fixture()
-	keys(s, "F2")
-	for _, tt := range []struct {
-		message string
-		w, h    int
-		lines   int // besides the rule
-	}{
-		{"12345678901 " + end, 20, 5, 1},
-		{"123456789012 " + end, 20, 5, 2},
-		{"one\n" + end, 80, 24, 2},
-		{strings.Repeat("word ", 30) + end, 40, 12, 5},
-		{"write /sys/kernel/mm/ksm/stable_node_chains_prune_millisecs: " + end, 40, 12, 3},
-		{strings.Repeat("9", 50) + " " + end, 40, 12, 2},
-		{strings.Repeat("データ", 10) + " " + end, 40, 12, 3},
-	} {
-		s.Message = tt.message
-		got := screenOf(s, tt.w, tt.h, LevelBraille)
-		before := *s
-		before.Message = ""
-		plain := strings.Split(screenOf(&before, tt.w, tt.h, LevelBraille).String(), "\n")
-		lines := strings.Split(got.String(), "\n")
-		message := strings.Join(lines[tt.h-1-tt.lines:tt.h-1], "")
-		squeeze := func(s string) string { return strings.Join(strings.Fields(s), "") }
-		if squeeze(message) != squeeze(tt.message) || lines[0] != plain[0] {
-			t.Errorf("%q in %dx%d looks like\n%s", tt.message, tt.w, tt.h, got)
-		}
-		if rule := tt.h - 2 - tt.lines; tt.lines > 1 && rule > 0 && strings.Trim(lines[rule], "─") != "" {
-			t.Errorf("%q in %dx%d: above it is %q, want a rule", tt.message, tt.w, tt.h, lines[rule])
-		}
-	}
-	s.Message = strings.Repeat("word ", 1000)
-	if got := screenOf(s, 40, 12, LevelBraille).String(); !strings.HasPrefix(got, "┌─ Knobs ") {
-		t.Errorf("a message of 1000 words covers everything:\n%s", got)
 	}
 }

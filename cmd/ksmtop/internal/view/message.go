@@ -4,20 +4,16 @@ import (
 	"strings"
 
 	"github.com/ksmtop/ksmtop/cmd/ksmtop/internal/model"
+	"github.com/ksmtop/ksmtop/internal/text"
 	"github.com/ksmtop/ksmtop/sysfs"
 )
 
-// drawMessage draws the line above the keys: the latest message or, without
-// one, what the user should know.
+// drawMessage draws what stands above the keys: the latest message or, without one,
+// what the user should know.
 func drawMessage(c *Canvas, y int, s *model.State) {
-	w, _ := c.Size()
 	switch {
 	case s.Message != "":
-		if d := s.Dialog(); strings.Contains(s.Message, "\n") || d != nil && len(d.Items) > 0 {
-			drawWords(c, y, s.Message)
-			return
-		}
-		c.TextIn(1, y, w-1, Warn, s.Message)
+		drawWords(c, y, messageRoom(c.w, y+2, s), Warn, s.Message)
 		return
 	case s.Prompt != nil:
 		p := c.pen(1, y)
@@ -53,7 +49,7 @@ func drawMessage(c *Canvas, y int, s *model.State) {
 	case k.Has(sysfs.Run) && k.RunMode() != sysfs.RunScan:
 		writeStopped(&p, s)
 	case s.Sample.ProcessProblem != nil:
-		c.TextIn(1, y, w-1, Bad, s.Sample.ProcessProblem.Error())
+		drawWords(c, y, messageRoom(c.w, y+2, s), Bad, s.Sample.ProcessProblem.Error())
 	case s.TableInFront() && s.Selected < len(s.Rows) && s.Rows[s.Selected].Pays():
 		r := &s.Rows[s.Selected]
 		p.text(Warn, "! pid ").number(Warn, r.PID).text(Warn, " costs more than it saves")
@@ -63,20 +59,14 @@ func drawMessage(c *Canvas, y int, s *model.State) {
 }
 
 // drawWords draws a message that ends in line y: in one line if it fits, and else,
-// below a rule, in as many as it takes. They cover what is above, until the next
-// key, and so it is for what is worth that: a refusal with its advice, and what is
-// said of a list to choose from.
-func drawWords(c *Canvas, y int, message string) {
+// below a rule, in as many as it takes, but not more than most.
+func drawWords(c *Canvas, y, most int, role Role, message string) {
 	w, _ := c.Size()
-	if !strings.Contains(message, "\n") && c.Width(message) <= w-1 {
-		c.TextIn(1, y, w-1, Warn, message)
+	if fitsLine(w, message) {
+		c.TextIn(1, y, w-1, role, message)
 		return
 	}
-	var lines []string
-	for paragraph := range strings.SplitSeq(message, "\n") {
-		lines = append(lines, wrap(paragraph, w-2)...)
-	}
-	lines = lines[:min(len(lines), y)] // line 0 stays
+	lines := messageLines(w, most, message)
 	top := y + 1 - len(lines)
 	c.on(0, top, w, len(lines), target{}) // what is below takes no clicks
 	c.Fill(0, top, w, len(lines), Normal, " ")
@@ -84,9 +74,59 @@ func drawWords(c *Canvas, y int, message string) {
 		c.HLine(0, top-1, w, Dim)
 	}
 	for i, line := range lines {
-		c.TextIn(1, top+i, w-1, Warn, line)
+		c.TextIn(1, top+i, w-1, role, line)
 	}
 }
+
+// fitsLine reports whether a message needs no more than a line of w cells.
+func fitsLine(w int, message string) bool {
+	return !strings.Contains(message, "\n") && text.Width(text.Clean(message)) <= w-1
+}
+
+// messageLines breaks a message that does not fit into a line of w cells into at most so
+// many. What is too much is in the last of them, where it is cut.
+func messageLines(w, most int, message string) []string {
+	var lines []string
+	for paragraph := range strings.SplitSeq(message, "\n") {
+		lines = append(lines, wrap(paragraph, w-2)...)
+	}
+	if len(lines) > most {
+		lines = append(lines[:most-1], strings.Join(lines[most-1:], " "))
+	}
+	return lines
+}
+
+// messageRows returns how many lines a message of several takes from what is above, its
+// rule included, on a screen of w times h cells. A view and a question make room for it.
+// Over another dialog it lies until the next key: what a list is about, or how a text
+// ends, can wait for that.
+func messageRows(w, h int, s *model.State) int {
+	if s.Message == "" || fitsLine(w, s.Message) {
+		return 0
+	}
+	if n := len(messageLines(w, messageRoom(w, h, s), s.Message)); n > 1 {
+		return n
+	}
+	return 0
+}
+
+// messageRoom returns how many lines a message may have on a screen of w times h cells,
+// so that enough is left of a view for the row that is selected, and of a question for
+// its buttons.
+func messageRoom(w, h int, s *model.State) int {
+	switch d := s.Dialog(); {
+	case asks(d):
+		return max(1, h-9)
+	case d != nil:
+		return h - 2 // the first line stays
+	case isSmall(w, h):
+		return max(1, h-5)
+	}
+	return h - 6
+}
+
+// asks reports whether a dialog is a question, which has buttons.
+func asks(d *model.Dialog) bool { return d != nil && len(d.Buttons) > 0 }
 
 // drawTask draws what is being done beside the screen, and how far it is.
 func drawTask(c *Canvas, y int, t *model.Task) {

@@ -1,0 +1,83 @@
+package view
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ksmtop/ksmtop/cmd/ksmtop/internal/model"
+)
+
+// A message that is longer than a line is not cut, and does not cover the first line.
+func TestLongMessage(t *testing.T) {
+	const end = "the end"
+	s := fixture()
+	keys(s, "F2")
+	for _, tt := range []struct {
+		message string
+		w, h    int
+		lines   int // besides the rule
+	}{
+		{"12345678901 " + end, 20, 5, 1},
+		{"123456789012 " + end, 20, 5, 2},
+		{"one\n" + end, 80, 24, 2},
+		{strings.Repeat("word ", 30) + end, 40, 12, 5},
+		{"write /sys/kernel/mm/ksm/stable_node_chains_prune_millisecs: " + end, 40, 12, 3},
+		{strings.Repeat("9", 50) + " " + end, 40, 12, 2},
+		{strings.Repeat("データ", 10) + " " + end, 40, 12, 3},
+	} {
+		s.Message = tt.message
+		got := screenOf(s, tt.w, tt.h, LevelBraille)
+		before := *s
+		before.Message = ""
+		plain := strings.Split(screenOf(&before, tt.w, tt.h, LevelBraille).String(), "\n")
+		lines := strings.Split(got.String(), "\n")
+		message := strings.Join(lines[tt.h-1-tt.lines:tt.h-1], "")
+		squeeze := func(s string) string { return strings.Join(strings.Fields(s), "") }
+		if squeeze(message) != squeeze(tt.message) || lines[0] != plain[0] {
+			t.Errorf("%q in %dx%d looks like\n%s", tt.message, tt.w, tt.h, got)
+		}
+		if rule := tt.h - 2 - tt.lines; tt.lines > 1 && rule > 0 && strings.Trim(lines[rule], "─") != "" {
+			t.Errorf("%q in %dx%d: above it is %q, want a rule", tt.message, tt.w, tt.h, lines[rule])
+		}
+	}
+	s.Message = strings.Repeat("word ", 1000)
+	if got := screenOf(s, 40, 12, LevelBraille).String(); !strings.HasPrefix(got, "┌─ Knobs ") {
+		t.Errorf("a message of 1000 words covers everything:\n%s", got)
+	}
+}
+
+// Views and questions make room for such a message: the row that is selected is there,
+// and so are the buttons.
+func TestRoomForMessage(t *testing.T) {
+	message := strings.Repeat("word ", 20) + "the end"
+	for _, tt := range []struct {
+		name, above string // above: what is seen above the message
+		state       func() *model.State
+	}{
+		{"overview", ">", fixture},
+		{"processes", ">", func() *model.State { return answered(t, withMemory(), "2", "End", "PgUp") }},
+		{"areas", ">", func() *model.State { return answered(t, withMemory(), append(memoryViews[0].keys, "End")...) }},
+		{"sharing", ">", func() *model.State { return answered(t, withMemory(), "4", "r", "End") }},
+		{"what-if", ">", func() *model.State { return answered(t, withMemory(), "5", "r", "End") }},
+		{"simulator", ">", func() *model.State { s := fixtureSim(); keys(s, "6", "End"); return s }},
+		{"events", ">", func() *model.State { s := fixture(); keys(s, "7", "End"); return s }},
+		{"question", "[ Two ]", func() *model.State {
+			s := fixture()
+			s.Confirm("Sure?", []string{strings.Repeat("text ", 50)}, model.Button{Text: "One"}, model.Button{Text: "Two"})
+			return s
+		}},
+	} {
+		for _, size := range [][2]int{{40, 12}, {80, 24}} {
+			s := tt.state()
+			screenOf(s, size[0], size[1], LevelASCII)
+			s.Message = message
+			c := screenOf(s, size[0], size[1], LevelASCII)
+			checkScreen(t, c, s)
+			screen := c.String()
+			above, end, _ := strings.Cut(screen, "\n"+strings.Repeat("-", size[0])+"\n")
+			if got := strings.Join(strings.Fields(end), " "); !strings.HasPrefix(got, message) || !strings.Contains(above, tt.above) {
+				t.Errorf("%s, %v:\n%s", tt.name, size, screen)
+			}
+		}
+	}
+}
