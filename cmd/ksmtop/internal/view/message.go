@@ -8,49 +8,81 @@ import (
 	"github.com/ksmtop/ksmtop/sysfs"
 )
 
+// notice is what stands above the keys.
+type notice uint8
+
+const (
+	noNotice      notice = iota
+	noticeMessage        // the latest message
+	noticePrompt         // what may be typed
+	noticeTask           // what is being done beside the screen
+	noticePast           // that this is not now
+	noticeSim            // keys of the simulator
+	noticeTags           // processes are tagged
+	noticeStopped        // ksmd does not scan
+	noticeProblem        // why there are no processes, or one is missing
+	noticePays           // the selected process costs more than it saves
+)
+
+// noticeOf returns what the user should know most.
+func noticeOf(s *model.State) notice {
+	switch {
+	case s.Message != "":
+		return noticeMessage
+	case s.Prompt != nil:
+		return noticePrompt
+	case len(s.Tasks) > 0:
+		return noticeTask
+	case s.Paused && s.Behind() > 0:
+		return noticePast
+	case s.View == model.Simulator:
+		return noticeSim
+	case s.Sample == nil || s.NoKSM():
+		return noNotice
+	case s.Tags() > 0 && s.View != model.EventList:
+		return noticeTags
+	}
+	switch k := &s.Sample.Reading.Knobs; {
+	case k.Has(sysfs.Run) && k.RunMode() != sysfs.RunScan:
+		return noticeStopped
+	case s.Sample.ProcessProblem != nil:
+		return noticeProblem
+	case s.TableInFront() && s.Selected < len(s.Rows) && s.Rows[s.Selected].Pays():
+		return noticePays
+	}
+	return noNotice
+}
+
 // drawMessage draws what stands above the keys: the latest message or, without one,
 // what the user should know.
 func drawMessage(c *Canvas, y int, s *model.State) {
-	switch {
-	case s.Message != "":
+	p := c.pen(1, y)
+	switch noticeOf(s) {
+	case noticeMessage:
 		drawWords(c, y, messageRoom(c.w, y+2, s), Warn, s.Message)
-		return
-	case s.Prompt != nil:
-		p := c.pen(1, y)
+	case noticePrompt:
 		for i, clause := range s.Prompt.Hint {
 			if i > 0 {
 				p.part().text(Dim, "; ")
 			}
 			p.text(Dim, clause)
 		}
-		return
-	case len(s.Tasks) > 0:
+	case noticeTask:
 		drawTask(c, y, s.Tasks[len(s.Tasks)-1])
-		return
-	case s.Paused && s.Behind() > 0:
-		p := c.pen(1, y)
+	case noticePast:
 		p.duration(Status, s.Behind()).text(Status, " ago").text(Normal, "  ").text(Key, "[ ]").text(Normal, " step")
 		p.part().text(Normal, "  ").text(Key, "{ }").text(Normal, " minute").part().text(Normal, "  ").text(Key, "J").text(Normal, " to a time")
 		p.part().text(Normal, "  ").text(Key, "L").text(Normal, " live")
-		return
-	case s.View == model.Simulator:
+	case noticeSim:
 		drawSimHint(c, y, s)
-		return
-	case s.Sample == nil || s.NoKSM():
-		return
-	case s.Tags() > 0 && s.View != model.EventList:
-		p := c.pen(1, y)
+	case noticeTags:
 		p.number(Tagged, s.Tags()).text(Tagged, " tagged").part().text(Normal, "  ").text(Key, "F9").text(Normal, " does something with them")
 		p.part().text(Normal, "  ").text(Key, "U").text(Normal, " untags all")
-		return
-	}
-	p := c.pen(1, y)
-	switch k := &s.Sample.Reading.Knobs; {
-	case k.Has(sysfs.Run) && k.RunMode() != sysfs.RunScan:
+	case noticeStopped:
 		writeStopped(&p, s)
-	case s.Sample.ProcessProblem != nil:
+	case noticeProblem:
 		drawWords(c, y, messageRoom(c.w, y+2, s), Bad, s.Sample.ProcessProblem.Error())
-	case s.TableInFront() && s.Selected < len(s.Rows) && s.Rows[s.Selected].Pays():
+	case noticePays:
 		r := &s.Rows[s.Selected]
 		p.text(Warn, "! pid ").number(Warn, r.PID).text(Warn, " costs more than it saves")
 		p.part().text(Warn, ": ").count(Warn, r.KSM.RmapItems).text(Warn, " pages tracked, ")
@@ -101,10 +133,14 @@ func messageLines(w, most int, message string) []string {
 // Over another dialog it lies until the next key: what a list is about, or how a text
 // ends, can wait for that.
 func messageRows(w, h int, s *model.State) int {
-	if s.Message == "" || fitsLine(w, s.Message) {
+	message := s.Message
+	if noticeOf(s) == noticeProblem {
+		message = s.Sample.ProcessProblem.Error()
+	}
+	if message == "" || fitsLine(w, message) {
 		return 0
 	}
-	if n := len(messageLines(w, messageRoom(w, h, s), s.Message)); n > 1 {
+	if n := len(messageLines(w, messageRoom(w, h, s), message)); n > 1 {
 		return n
 	}
 	return 0
@@ -123,6 +159,23 @@ func messageRoom(w, h int, s *model.State) int {
 		return max(1, h-5)
 	}
 	return h - 6
+}
+
+// paragraph draws what a view says of itself from line y on, in as many lines as it takes
+// and there are, and returns the line behind it.
+func paragraph(c *Canvas, y int, role Role, words string) int {
+	lines := []string{words}
+	if !fitsLine(c.w, words) {
+		lines = messageLines(c.w, max(1, c.h-y), words)
+	}
+	for i, line := range lines {
+		if fitsLine(c.w, line) {
+			c.Text(1, y+i, role, line)
+		} else {
+			c.TextIn(1, y+i, c.w-1, role, line)
+		}
+	}
+	return y + len(lines)
 }
 
 // asks reports whether a dialog is a question, which has buttons.

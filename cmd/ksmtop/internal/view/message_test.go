@@ -1,11 +1,16 @@
 package view
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/ksmtop/ksmtop/cmd/ksmtop/internal/model"
+	"github.com/ksmtop/ksmtop/sysfs"
 )
+
+// squeezed returns text without what breaks it into lines.
+func squeezed(s string) string { return strings.Join(strings.Fields(s), "") }
 
 // A message that is longer than a line is not cut, and does not cover the first line.
 func TestLongMessage(t *testing.T) {
@@ -32,8 +37,7 @@ func TestLongMessage(t *testing.T) {
 		plain := strings.Split(screenOf(&before, tt.w, tt.h, LevelBraille).String(), "\n")
 		lines := strings.Split(got.String(), "\n")
 		message := strings.Join(lines[tt.h-1-tt.lines:tt.h-1], "")
-		squeeze := func(s string) string { return strings.Join(strings.Fields(s), "") }
-		if squeeze(message) != squeeze(tt.message) || lines[0] != plain[0] {
+		if squeezed(message) != squeezed(tt.message) || lines[0] != plain[0] {
 			t.Errorf("%q in %dx%d looks like\n%s", tt.message, tt.w, tt.h, got)
 		}
 		if rule := tt.h - 2 - tt.lines; tt.lines > 1 && rule > 0 && strings.Trim(lines[rule], "─") != "" {
@@ -78,6 +82,37 @@ func TestRoomForMessage(t *testing.T) {
 			if got := strings.Join(strings.Fields(end), " "); !strings.HasPrefix(got, message) || !strings.Contains(above, tt.above) {
 				t.Errorf("%s, %v:\n%s", tt.name, size, screen)
 			}
+		}
+	}
+}
+
+// What a view says in place of its rows can be read to its end.
+func TestParagraphs(t *testing.T) {
+	refused := &sysfs.Error{Op: "open", Path: "/sys/kernel/mm/ksm/stable_node_chains_prune_millisecs", Err: errors.New("permission denied")}
+	malformed := &sysfs.Error{Op: "parse", Path: "/proc/2231/ksm_stat", Err: errors.New(`"x": invalid syntax`)}
+	noRows := func(s *model.Sample) {
+		s.Rows, s.Counts, s.Unattributed = nil, model.Counts{Seen: 320, Readable: 320}, 0
+	}
+	for _, tt := range []struct {
+		state *model.State
+		keys  []string
+		want  string
+	}{
+		{single(func(s *model.Sample) { noKSM(s, refused) }), nil, refused.Error()},
+		{single(linux54), nil, "this kernel does not tell which processes take part (Linux 5.19 does)"},
+		{single(linux54), []string{"2"}, "this kernel does not tell which processes take part (Linux 5.19 does)"},
+		{single(noRows), nil, "no process takes part in KSM: `ksmtop run -- CMD` starts one that does"},
+		{single(noRows), []string{"2"}, "no process takes part in KSM: `ksmtop run -- CMD` starts one that does"},
+		{single(func(s *model.Sample) { s.ProcessProblem, s.Malformed = malformed, 1 }), []string{"2"}, malformed.Error()},
+		{fixture(), []string{"6"}, "It needs neither root nor KSM, and changes nothing on this machine. o opens a scenario or a page script"},
+	} {
+		keys(tt.state, tt.keys...)
+		for _, size := range [][2]int{{40, 12}, {60, 16}, {80, 24}} {
+			c := screenOf(tt.state, size[0], size[1], LevelASCII)
+			if got := squeezed(c.String()); !strings.Contains(got, squeezed(tt.want)) {
+				t.Errorf("%v, %q: %q is not to be read:\n%s", size, tt.keys, tt.want, c)
+			}
+			checkScreen(t, c, tt.state)
 		}
 	}
 }

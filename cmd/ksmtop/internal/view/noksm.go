@@ -11,12 +11,8 @@ import (
 func drawNoKSM(c *Canvas, s *model.State) {
 	w, _ := c.Size()
 	c.Title(0, 0, w, "KSM", "")
-	lines := []string{
-		"KSM cannot be looked at here:",
-		s.Sample.NoKSM.Error(),
-		"",
-		"It is tried again with each sample.",
-	}
+	lines := append([]string{"KSM cannot be looked at here:"}, wrap(s.Sample.NoKSM.Error(), w-2)...)
+	lines = append(lines, "", "It is tried again with each sample.")
 	if errors.Is(s.Sample.NoKSM, sysfs.ErrNotSupported) {
 		lines = []string{
 			"This kernel has no /sys/kernel/mm/ksm:",

@@ -255,6 +255,19 @@ func nothingFound(a *model.ScanAnswer) string {
 	return "there is nothing that KSM could merge"
 }
 
+// drawNothingFound says that and why, in as many lines as it takes and there are.
+func drawNothingFound(c *Canvas, y int, a *model.ScanAnswer) {
+	y = paragraph(c, y, Warn, nothingFound(a))
+	for i := range a.NotRead {
+		if y < c.h {
+			y = paragraph(c, y, Warn, "? "+string(format.Count(nil, uint64(a.NotRead[i].Count)))+" not read: "+a.NotRead[i].Why)
+		}
+	}
+	if a.Gone > 0 && y < c.h {
+		paragraph(c, y, Dim, string(format.Count(nil, uint64(a.Gone)))+" had ended before they were read")
+	}
+}
+
 // writeCost writes what that would cost.
 func writeCost(p pen, a *model.ScanAnswer) {
 	if a.Pages == 0 {
@@ -383,6 +396,10 @@ func drawSmallSharing(c *Canvas, s *model.State) {
 	a := v.Answer
 	if a == nil {
 		drawSmallUnasked(c, v.Task, s)
+		return
+	}
+	if a.Pages == 0 {
+		drawNothingFound(c, 0, a)
 		return
 	}
 	drawSmallAnswer(c, 0, a, a.WouldSaveBytes(), a.NetBytes())

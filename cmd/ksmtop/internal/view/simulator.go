@@ -70,25 +70,21 @@ func drawSimulator(c *Canvas, s *model.State) {
 
 // drawNoSim says how a machine is opened.
 func drawNoSim(c *Canvas, s *model.State) {
-	w, _ := c.Size()
+	w, h := c.Size()
 	c.Title(0, 0, w, "Simulator", "")
 	if s.Sim.Opening != "" {
 		p := c.pen(1, 1)
 		p.text(Dim, "reading ").text(Dim, s.Sim.Opening)
 		return
 	}
-	lines := [...]string{
-		"Guests, ksmd and time can be simulated, to see what knobs",
-		"would save and cost, and how soon. It needs neither root",
-		"nor KSM, and changes nothing on this machine.",
-		"",
-	}
-	for i, line := range lines {
-		c.TextIn(1, 1+i, w-2, Normal, line)
-	}
-	p := c.pen(1, 1+len(lines))
+	const about = "Guests, ksmd and time can be simulated, to see what knobs would save and cost, and how soon. " +
+		"It needs neither root nor KSM, and changes nothing on this machine."
+	text := c.Sub(0, 0, min(w, 59), h)
+	y := paragraph(&text, 1, Normal, about)
+	y = min(y+1, h-1) // behind an empty line, if there is room
+	p := c.pen(1, y)
 	p.text(Key, "o").text(Normal, " opens a scenario or a page script")
-	c.onKey(1, 1+len(lines), 30, "o")
+	c.onKey(1, y, 30, "o")
 }
 
 // drawSimTop draws what is simulated, and A's counters.

@@ -131,6 +131,6 @@ func drawSmallNoKSM(c *Canvas, s *model.State) {
 	}
 	p.text(Warn, "KSM cannot be read:")
 	if h > 1 {
-		c.TextIn(1, 1, c.w-2, Warn, s.Sample.NoKSM.Error())
+		paragraph(c, 1, Warn, s.Sample.NoKSM.Error())
 	}
 }

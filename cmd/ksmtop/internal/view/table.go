@@ -84,8 +84,7 @@ func drawTable(c *Canvas, s *model.State, rows, notes int) {
 		y++
 	}
 	if len(s.Rows) == 0 {
-		drawEmpty(c, y, s)
-		y++
+		y = drawEmpty(c, y, s)
 	}
 	drawNotes(c, y, notes, s)
 }
@@ -291,25 +290,29 @@ func heavyMark(line []byte, role Role, r *model.Row, pageSize int64) ([]byte, Ro
 	return append(line, ' '), role
 }
 
-// drawEmpty says why there are no rows.
-func drawEmpty(c *Canvas, y int, s *model.State) {
-	p := c.pen(1, y)
+// drawEmpty says why there are no rows, and returns the line behind that.
+func drawEmpty(c *Canvas, y int, s *model.State) int { return paragraph(c, y, Dim, whyEmpty(s)) }
+
+func whyEmpty(s *model.State) string {
 	switch {
 	case s.Hidden > 0 && s.Filter.Text != "":
-		p.text(Dim, "the filter hides ").number(Dim, s.Hidden).text(Dim, " processes").part().text(Dim, ": Esc drops it")
+		hides := strconv.Itoa(s.Hidden) + " processes"
+		if s.Hidden == 1 {
+			hides = "1 process"
+		}
+		return "the filter hides " + hides + ": Esc drops it"
 	case len(s.Filter.PIDs) > 0:
-		p.text(Dim, "the processes of -p have gone")
+		return "the processes of -p have gone"
 	case s.Filter.HasUID:
-		p.text(Dim, "no process of this user takes part in KSM")
+		return "no process of this user takes part in KSM"
 	case s.Sample.Seen > 0 && !s.Sample.HasProcesses():
-		p.text(Dim, "this kernel does not tell which processes take part").part().text(Dim, " (Linux 5.19 does)")
+		return "this kernel does not tell which processes take part (Linux 5.19 does)"
 	case s.Simulated():
-		p.text(Dim, "no guest takes part yet").part().text(Dim, ": time has to go on for that")
+		return "no guest takes part yet: time has to go on for that"
 	case s.Sample.Denied > 0 || noteUnattributed.needed(s):
-		p.text(Dim, "no readable process takes part in KSM")
-	default:
-		p.text(Dim, "no process takes part in KSM").part().text(Dim, ": `ksmtop run -- CMD` starts one that does")
+		return "no readable process takes part in KSM"
 	}
+	return "no process takes part in KSM: `ksmtop run -- CMD` starts one that does"
 }
 
 // note is one line below the table: a number in the column of the PIDs, and

@@ -81,7 +81,7 @@ func drawVMAs(c *Canvas, s *model.State) {
 		y++
 	}
 	if v.Problem != nil {
-		writeAreaProblem(c.pen(1, h-1), s)
+		c.TextIn(1, h-1, w-1, Warn, areaProblem(v.Problem))
 	} else {
 		c.TextIn(1, h-1, w-1, Dim, v.AreaNote(s, v.Selected))
 	}
@@ -110,28 +110,26 @@ func drawVMAsTitle(c *Canvas, s *model.State) {
 // drawNoAreas says why there are no areas.
 func drawNoAreas(c *Canvas, y int, s *model.State) {
 	v := &s.VMA
-	p := c.pen(1, y)
+	role, why := Dim, "it has no memory: it is a thread of the kernel, or has ended"
 	switch {
 	case s.Memory == nil:
-		p.text(Dim, "these are files: there is no process").part().text(Dim, " whose memory could be read")
+		why = "these are files: there is no process whose memory could be read"
 	case v.Process.PID == 0:
-		p.text(Dim, "no process was chosen").part().text(Dim, ": Enter on one in view 1 or 2").part().text(Dim, ", or o and its number")
+		why = "no process was chosen: Enter on one in view 1 or 2, or o and its number"
 	case v.Problem != nil:
-		writeAreaProblem(p, s)
+		role, why = Warn, areaProblem(v.Problem)
 	case v.At.IsZero():
-		p.text(Dim, "reading...")
-	default:
-		p.text(Dim, "it has no memory").part().text(Dim, ": it is a thread of the kernel, or has ended")
+		why = "reading..."
 	}
+	paragraph(c, y, role, why)
 }
 
-// writeAreaProblem says why the areas could not be read.
-func writeAreaProblem(p pen, s *model.State) {
-	why := s.VMA.Problem
+// areaProblem says why the areas could not be read.
+func areaProblem(why error) string {
 	if _, ok := errors.AsType[*scanner.RefusedError](why); ok {
-		p.text(Warn, "? it may not be read: ")
+		return "? it may not be read: " + model.Why(why)
 	}
-	p.c.TextIn(p.x, p.y, p.end-p.x, Warn, model.Why(why))
+	return model.Why(why)
 }
 
 // writeVMAProcess writes what KSM does for the process.

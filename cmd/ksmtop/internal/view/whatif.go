@@ -305,6 +305,8 @@ func drawSmallWhatIf(c *Canvas, s *model.State) {
 	case v.Answer == nil && v.Task != nil:
 		p := c.pen(1, y)
 		p.text(Normal, "reading...")
+	case v.Answer != nil && v.Answer.Pages == 0:
+		drawNothingFound(c, y, v.Answer)
 	case v.Answer != nil:
 		drawSmallAnswer(c, y, v.Answer, int64(v.WouldSave())*int64(v.Answer.PageSize), v.Net())
 		for i, write := range [...]func(p *pen, v *model.WhatIfView){writeFirstPass, writeMerged} {
