@@ -181,7 +181,7 @@ func (s *State) askFilter() Command {
 	}
 	return s.ask(&Prompt{
 		Label: "Filter: ", Text: before, most: longestText, empty: true,
-		Hint:    []string{"part of a pid, user or command, or several: qemu|php", "Enter keeps it", "Esc drops it"},
+		Hint:    []string{"part of a pid, user or command", "or several: qemu|php", "Enter keeps it", "Esc drops it"},
 		typed:   set,
 		dropped: func(s *State) { set(s, "") },
 		done:    func(s *State, text string) (Command, error) { set(s, text); return Nothing, nil },

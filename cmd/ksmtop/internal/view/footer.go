@@ -1,6 +1,9 @@
 package view
 
-import "github.com/ksmtop/ksmtop/cmd/ksmtop/internal/model"
+import (
+	"github.com/ksmtop/ksmtop/cmd/ksmtop/internal/model"
+	"github.com/ksmtop/ksmtop/internal/text"
+)
 
 // footerKey is one key in the last row and the column where it begins.
 type footerKey struct {
@@ -58,9 +61,7 @@ func footerWidth(keys *model.Keymap) int {
 func drawFooter(c *Canvas, y int, s *model.State) {
 	w, _ := c.Size()
 	if s.Prompt != nil {
-		x := c.Text(1, y, Heading, s.Prompt.Label)
-		x = c.Text(x, y, Normal, s.Prompt.Text)
-		c.SetCursor(min(x, w-1), y)
+		drawTyped(c, y, s.Prompt)
 		return
 	}
 	var room [16]footerKey
@@ -73,4 +74,46 @@ func drawFooter(c *Canvas, y int, s *model.State) {
 		c.Text(k.x+k.w-len(k.binding.Footer), y, wordRole, k.binding.Footer)
 		c.onKey(k.x, y, k.w, k.key)
 	}
+}
+
+// leastTyped is how many cells of what is typed are seen. A question that leaves less
+// room stands above it.
+const leastTyped = 10
+
+// questionLines breaks the question of a prompt into the lines that stand above what is
+// typed on a screen of w times h cells: none if both fit into one, or there is no room.
+func questionLines(w, h int, p *model.Prompt) []string {
+	const least = 10 // lines of a screen
+	if h < least || 1+text.Width(p.Label)+leastTyped <= w {
+		return nil
+	}
+	return wrap(p.Label, w-2)
+}
+
+// drawTyped draws what is being typed, of which the end is seen, and the question if
+// that stands before it.
+func drawTyped(c *Canvas, y int, p *model.Prompt) {
+	w, h := c.Size()
+	x := 1
+	if questionLines(w, h, p) == nil {
+		n := min(text.Width(p.Label), w-1-leastTyped)
+		c.TextIn(x, y, n, Heading, p.Label)
+		x += n
+	}
+	typed := p.Text
+	if room := w - 1 - x; text.Width(typed) > room { // a cell is the cursor's
+		x = c.Text(x, y, Dim, c.Glyphs().More)
+		typed = lastCells(typed, room-1)
+	}
+	x = c.Text(x, y, Normal, typed)
+	c.SetCursor(min(x, w-1), y)
+}
+
+// lastCells returns the longest end of clean text that fits into so many cells.
+func lastCells(s string, cells int) string {
+	for over := text.Width(s) - cells; over > 0; {
+		n, width := text.Next([]byte(s))
+		s, over = s[n:], over-width
+	}
+	return s
 }

@@ -59,8 +59,11 @@ func drawMessage(c *Canvas, y int, s *model.State) {
 	p := c.pen(1, y)
 	switch noticeOf(s) {
 	case noticeMessage:
-		drawWords(c, y, messageRoom(c.w, y+2, s), Warn, s.Message)
+		drawWords(c, y, messageRoom(c.w, y+2, s), Warn, messageOf(c.w, y+2, s))
 	case noticePrompt:
+		if question := questionLines(c.w, y+2, s.Prompt); question != nil {
+			p = c.pen(1, drawLines(c, y, Heading, append([]string{""}, question...)))
+		}
 		for i, clause := range s.Prompt.Hint {
 			if i > 0 {
 				p.part().text(Dim, "; ")
@@ -90,6 +93,15 @@ func drawMessage(c *Canvas, y int, s *model.State) {
 	}
 }
 
+// messageOf returns the latest message, and the question to which it is an answer if that
+// has no other place.
+func messageOf(w, h int, s *model.State) string {
+	if s.Prompt == nil || questionLines(w, h, s.Prompt) == nil {
+		return s.Message
+	}
+	return s.Message + "\n" + s.Prompt.Label
+}
+
 // drawWords draws a message that ends in line y: in one line if it fits, and else,
 // below a rule, in as many as it takes, but not more than most.
 func drawWords(c *Canvas, y, most int, role Role, message string) {
@@ -98,7 +110,13 @@ func drawWords(c *Canvas, y, most int, role Role, message string) {
 		c.TextIn(1, y, w-1, role, message)
 		return
 	}
-	lines := messageLines(w, most, message)
+	drawLines(c, y, role, messageLines(w, most, message))
+}
+
+// drawLines draws lines of which the last is line y, below a rule if there are several,
+// and returns where the first is.
+func drawLines(c *Canvas, y int, role Role, lines []string) int {
+	w, _ := c.Size()
 	top := y + 1 - len(lines)
 	c.on(0, top, w, len(lines), target{}) // what is below takes no clicks
 	c.Fill(0, top, w, len(lines), Normal, " ")
@@ -108,6 +126,7 @@ func drawWords(c *Canvas, y, most int, role Role, message string) {
 	for i, line := range lines {
 		c.TextIn(1, top+i, w-1, role, line)
 	}
+	return top
 }
 
 // fitsLine reports whether a message needs no more than a line of w cells.
@@ -128,22 +147,32 @@ func messageLines(w, most int, message string) []string {
 	return lines
 }
 
-// messageRows returns how many lines a message of several takes from what is above, its
+// messageRows returns how many lines a notice of several takes from what is above, its
 // rule included, on a screen of w times h cells. A view and a question make room for it.
 // Over another dialog it lies until the next key: what a list is about, or how a text
 // ends, can wait for that.
 func messageRows(w, h int, s *model.State) int {
-	message := s.Message
-	if noticeOf(s) == noticeProblem {
-		message = s.Sample.ProcessProblem.Error()
+	n := 0
+	switch noticeOf(s) {
+	case noticeMessage:
+		n = rowsOf(w, h, s, messageOf(w, h, s))
+	case noticeProblem:
+		n = rowsOf(w, h, s, s.Sample.ProcessProblem.Error())
+	case noticePrompt:
+		n = 1 + len(questionLines(w, h, s.Prompt)) // and what may be typed
 	}
-	if message == "" || fitsLine(w, message) {
-		return 0
+	if n == 1 {
+		return 0 // there is no rule
 	}
-	if n := len(messageLines(w, messageRoom(w, h, s), message)); n > 1 {
-		return n
+	return n
+}
+
+// rowsOf returns how many lines a message has.
+func rowsOf(w, h int, s *model.State, message string) int {
+	if fitsLine(w, message) {
+		return 1
 	}
-	return 0
+	return len(messageLines(w, messageRoom(w, h, s), message))
 }
 
 // messageRoom returns how many lines a message may have on a screen of w times h cells,

@@ -116,3 +116,43 @@ func TestParagraphs(t *testing.T) {
 		}
 	}
 }
+
+// The question can be read, what may be typed, and the end of what is typed.
+func TestTyping(t *testing.T) {
+	path := strings.Repeat("a/long/path/", 10) + "end.toml"
+	for _, tt := range []struct {
+		state *model.State
+		keys  string
+		typed string
+		want  []string
+	}{
+		{fixture(), "F2 Down Enter", "4000", []string{"pages_to_scan (now 4000): 4000", "pages, 100 at boot"}},
+		{fixture(), "F2 Down Down Down Down Down Down Enter", "3000", []string{"stable_node_chains_prune_millisecs (now 2000): 3000", "ms, 2000 at boot"}},
+		{fixtureSim(), "6 End Up Up Enter", "3000", []string{"stable_node_chains_prune_millisecs (now 2000): 3000", "ms, 2000 at boot"}},
+		{fixtureSim(), "6 Down Down Down Down Down Down Down Enter", "x Enter", []string{"must be a decimal number", "advisor_min_pages_to_scan (now 500): x"}},
+		{fixtureSim(), "6 o Home Enter", path, []string{"File: ", "/path/end.toml", "a .toml or a .script"}},
+		{fixture(), "2 F4", strings.Repeat("z", 50) + "end", []string{"Filter: ", "zzend", "part of a pid, user or command"}},
+	} {
+		tt.state.Kernel = paperKernel{tt.state}
+		keys(tt.state, strings.Fields(tt.keys)...)
+		for word := range strings.FieldsSeq(tt.typed) {
+			if word == "Enter" {
+				keys(tt.state, word)
+			} else {
+				keys(tt.state, strings.Split(word, "")...)
+			}
+		}
+		for _, size := range [][2]int{{40, 12}, {80, 24}} {
+			c := screenOf(tt.state, size[0], size[1], LevelASCII)
+			checkScreen(t, c, tt.state)
+			for _, want := range tt.want {
+				if got := squeezed(c.String()); !strings.Contains(got, squeezed(want)) {
+					t.Errorf("%v, %q: %q is not to be read:\n%s", size, tt.keys, want, c)
+				}
+			}
+			if x, y, ok := c.Cursor(); !ok || y != size[1]-1 || x >= size[0] {
+				t.Errorf("%v, %q: the cursor is at %d, %d (%v)", size, tt.keys, x, y, ok)
+			}
+		}
+	}
+}
