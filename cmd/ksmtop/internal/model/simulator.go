@@ -161,7 +161,7 @@ func (s *State) OpenSim(name string) Command {
 // chooseSim lists what can be simulated.
 func (s *State) chooseSim() Command {
 	d := &Dialog{Title: "Simulate", Text: []string{"Guests, ksmd and time are simulated. Nothing here changes this machine."}}
-	d.Items = append(d.Items, Item{Text: "a file: a scenario (.toml) or a page script (.script)", do: (*State).askSimFile})
+	d.Items = append(d.Items, Item{Text: "a file: a scenario or a page script", do: (*State).askSimFile})
 	usual := 0
 	for _, p := range scenario.Presets() {
 		if p.Name == usualScenario {

@@ -216,8 +216,8 @@ func (s *State) openActions() Command {
 // actions returns what can be done with processes.
 func (s *State) actions(rows []Row) []Item {
 	items := []Item{
-		{Text: "show the whole command lines, to copy them", do: func(s *State) Command { return s.showCommands(rows) }},
-		{Text: "show their numbers, each with what it means", do: func(s *State) Command { return s.showProcess(&rows[0]) }},
+		{Text: "whole command lines, to copy them", do: func(s *State) Command { return s.showCommands(rows) }},
+		{Text: "their numbers, and what each means", do: func(s *State) Command { return s.showProcess(&rows[0]) }},
 		{Text: "untag all", Why: withoutTags(s), do: (*State).untagAll},
 		{Text: "what if their memory were merged", Why: withoutMemory(s), do: func(s *State) Command { return s.scanRows(rows, WhatIf) }},
 		{Text: "what their memory has in common", Why: withoutMemory(s), do: func(s *State) Command { return s.scanRows(rows, Sharing) }},

@@ -1,6 +1,9 @@
 package view
 
-import "github.com/ksmtop/ksmtop/cmd/ksmtop/internal/model"
+import (
+	"github.com/ksmtop/ksmtop/cmd/ksmtop/internal/model"
+	"github.com/ksmtop/ksmtop/internal/text"
+)
 
 // dialogWidth is the width of the frame of a dialog, if there is room.
 const dialogWidth = 78
@@ -131,7 +134,7 @@ func drawDialog(c *Canvas, d *model.Dialog, s *model.State) {
 	c.on(0, 0, w, h-1, target{}) // what lies below takes no clicks
 	note := "Esc closes"
 	if len(d.Items) == 0 && d.Scroller.Top+b.text < len(b.lines) {
-		note = "PgDn more, Esc closes"
+		note = moreNote(b.w, d.Title)
 	}
 	inside := c.Box(b.x, b.y, b.w, b.h, d.Title, note)
 	y := 0
@@ -156,6 +159,18 @@ func drawDialog(c *Canvas, d *model.Dialog, s *model.State) {
 		y++
 	}
 	drawButtons(&inside, y, b.buttons, d)
+}
+
+// moreNote says that a text goes on, in as many words as there is room for beside the
+// title of a box of w cells.
+func moreNote(w int, title string) string {
+	note := "PgDn more, Esc closes"
+	for _, shorter := range [...]string{"PgDn more", "PgDn"} {
+		if text.Width(text.Clean(title))+len(note) > w-9 { // frame, and lines and blanks at both ends
+			note = shorter
+		}
+	}
+	return note
 }
 
 func drawItem(c *Canvas, y int, d *model.Dialog, i int, s *model.State) {

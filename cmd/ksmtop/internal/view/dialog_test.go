@@ -81,6 +81,63 @@ func TestDialogGolden(t *testing.T) {
 	}
 }
 
+// A text that goes on says so beside its title, however long that is.
+func TestDialogSaysMore(t *testing.T) {
+	for _, tt := range []struct{ title, want string }{
+		{"About", "PgDn more, Esc closes"}, {"This needs root", " PgDn more "}, {"Write to the real machine?", " PgDn "},
+	} {
+		s := fixture()
+		s.Open(&model.Dialog{Title: tt.title, Text: strings.Split(strings.Repeat("a line of text\n", 30), "\n")})
+		top, _, _ := strings.Cut(screenOf(s, 40, 12, LevelASCII).String(), "\n")
+		if !strings.Contains(top, " "+tt.title+" ") || !strings.Contains(top, tt.want) {
+			t.Errorf("%q: the box begins with %s, want %q", tt.title, top, tt.want)
+		}
+		s.Key("End")
+		if top, _, _ := strings.Cut(screenOf(s, 40, 12, LevelASCII).String(), "\n"); strings.Contains(top, "PgDn") {
+			t.Errorf("%q: at the end the box begins with %s", tt.title, top)
+		}
+	}
+}
+
+// At 40x12 names of knobs can be told apart, their values are there, and what knobs mean
+// and what can be done is not cut.
+func TestNarrowLists(t *testing.T) {
+	s := fixture()
+	keys(s, "F2")
+	for i, item := range s.Dialog().Items {
+		if i > 0 {
+			keys(s, "Down")
+		}
+		c := screenOf(s, 40, 12, LevelASCII)
+		text, name := c.String(), item.Field.String()
+		value, _ := s.Knobs().Value(item.Field)
+		at := strings.Index(text, "|>"+name[:min(len(name), 28)])
+		if at < 0 || !strings.HasSuffix(strings.Split(text[at:], "\n")[0], " "+value.String()+" |") {
+			t.Errorf("%s is not there, with %v:\n%s", name, value, text)
+		}
+		if got := strings.ReplaceAll(squeezed(text), "||", ""); !strings.Contains(got, squeezed(item.Field.Info().Meaning)) {
+			t.Errorf("%s: what it means is cut:\n%s", name, text)
+		}
+	}
+	const room = 36
+	for open, items := range map[string]int{"2 F9": 5, "2 Space Space F9": 5, "5 Enter": 3, "6 b": 3, "6 o": 1} { // behind them are names
+		s := withMemory()
+		if open[0] == '6' {
+			s = fixtureSim()
+		}
+		keys(s, strings.Fields(open)...)
+		d := s.Dialog()
+		if d == nil || len(d.Items) < items {
+			t.Fatalf("%q opens %+v: %s", open, d, s.Message)
+		}
+		for i := range items {
+			if text := d.Items[i].Text; len(text) > room {
+				t.Errorf("%q: item %q has %d cells, and there is room for %d", open, text, len(text), room)
+			}
+		}
+	}
+}
+
 // TestClickInDialog clicks on items and buttons, and on what lies below.
 func TestClickInDialog(t *testing.T) {
 	click := func(t *testing.T, s *model.State, text string) {
