@@ -35,7 +35,7 @@ var screens = [...]screen{
 	model.Sharing:   {drawSharing, drawSmallSharing, sharingRows, smallSharingRows},
 	model.WhatIf:    {drawWhatIf, drawSmallWhatIf, whatIfRows, smallWhatIfRows},
 	model.Simulator: {drawSimulator, drawSmallSimulator, simulatorRows, smallSimulatorRows},
-	model.EventList: {drawLog, drawLog, logRows, logRows},
+	model.EventList: {drawLog, drawSmallLog, logRows, smallLogRows},
 }
 
 // Draw draws the whole screen on a canvas that was cleared. It changes neither s

@@ -156,3 +156,22 @@ func TestTyping(t *testing.T) {
 		}
 	}
 }
+
+// Of the event that is selected all can be read.
+func TestSelectedEvent(t *testing.T) {
+	s := fixture()
+	keys(s, "7")
+	for i := range s.Log.Shown {
+		if i > 0 {
+			s.Key("Down")
+		}
+		c := screenOf(s, 40, 12, LevelASCII)
+		checkScreen(t, c, s)
+		if want := s.Log.Shown[i].Text; s.Log.Selected != i || !strings.Contains(squeezed(c.String()), squeezed(want)) {
+			t.Errorf("%q is not to be read:\n%s", want, c)
+		}
+	}
+	if c := screenOf(s, 30, 6, LevelASCII); strings.Contains(c.String(), strings.Repeat("-", 30)) {
+		t.Errorf("there is no room for it, and this is there:\n%s", c)
+	}
+}
