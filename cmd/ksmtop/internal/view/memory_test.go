@@ -390,3 +390,30 @@ func TestHistogramAboveLimit(t *testing.T) {
 		}
 	}
 }
+
+// What is chosen in the form of view 5 is seen where there is no room for all choices.
+func TestNarrowForm(t *testing.T) {
+	s := answered(t, withMemory(), "5", "Down")
+	for _, field := range []struct {
+		label   string
+		choices []string
+	}{
+		{"Merge", []string{"across processes", "within each"}},
+		{"Memory", []string{"marked, or else all", "all", "marked"}},
+	} {
+		for _, choice := range append(field.choices, field.choices[0]) {
+			want := fmt.Sprintf(">%-18s[%s]\n", field.label, choice)
+			if c := screenOf(s, 40, 12, LevelASCII); !strings.Contains(c.String(), want) {
+				t.Errorf("it lacks %q:\n%s", want, c)
+			}
+			s.Key("Space")
+		}
+		s.Key("Left") // one too many
+		s.Key("Down")
+	}
+	for _, want := range []string{">Reading           [0]% CPU: no limit\n", " sleep_millisecs   [20] ms\n"} {
+		if c := screenOf(s, 40, 12, LevelASCII); !strings.Contains(c.String(), want) {
+			t.Errorf("it lacks %q:\n%s", want, c)
+		}
+	}
+}

@@ -123,12 +123,15 @@ func writeTargets(p *pen, s *model.State) {
 		return
 	case 1:
 	default:
-		p.part().number(Normal, len(targets)).text(Normal, " processes: ")
+		p.part().number(Normal, len(targets)).text(Normal, " processes")
 	}
 	for i := range targets {
 		p.part()
-		if i > 0 {
+		switch {
+		case i > 0:
 			p.text(Normal, ", ")
+		case len(targets) > 1:
+			p.text(Normal, ": ")
 		}
 		p.number(Normal, targets[i].PID)
 		if targets[i].Name != "" {

@@ -76,7 +76,7 @@ func drawField(c *Canvas, y, i int, s *model.State) {
 	case model.FieldAreas:
 		writeChoice(value("Memory"), int(v.Areas), "marked, or else all", "all", "marked") // in the order of scanner.Areas
 	case model.FieldMaxCPU:
-		writeNumber(value("Reading"), v.MaxCPU, "% of one CPU at most")
+		writeNumber(value("Reading"), v.MaxCPU, "% of one CPU at most", "% CPU")
 		if v.MaxCPU == 0 {
 			p.part().text(Dim, ": no limit")
 		}
@@ -95,9 +95,12 @@ func drawField(c *Canvas, y, i int, s *model.State) {
 		}
 	default:
 		knob, n, _ := v.WhatIfKnob(f)
-		writeNumber(value(knob.String()), n, [...]string{
-			model.FieldPagesToScan: " pages a batch", model.FieldSleep: " ms between batches", model.FieldSharing: " pages on a KSM page at most",
-		}[f])
+		units := [...][2]string{
+			model.FieldPagesToScan: {" pages a batch", " pages"},
+			model.FieldSleep:       {" ms between batches", " ms"},
+			model.FieldSharing:     {" pages on a KSM page at most", " pages"},
+		}[f]
+		writeNumber(value(knob.String()), n, units[0], units[1])
 	}
 	drawCursor(c, y, i, &v.List)
 	if run > 0 {
@@ -105,11 +108,21 @@ func drawField(c *Canvas, y, i int, s *model.State) {
 	}
 }
 
-// writeChoice writes choices, of which one is chosen.
+// writeChoice writes choices, of which one is chosen: only that where there is no room for
+// all of them.
 func writeChoice(p *pen, chosen int, choices ...string) {
+	const mark, between = 4, 3
+	width := -between
+	for _, choice := range choices {
+		width += mark + len(choice) + between
+	}
+	if p.x+width > p.end {
+		p.text(Normal, "[").text(Normal, choices[chosen]).text(Normal, "]")
+		return
+	}
 	for i, choice := range choices {
 		if i > 0 {
-			p.part().text(Normal, "   ")
+			p.text(Normal, "   ")
 		}
 		mark := "( ) "
 		if i == chosen {
@@ -119,9 +132,14 @@ func writeChoice(p *pen, chosen int, choices ...string) {
 	}
 }
 
-func writeNumber(p *pen, n uint64, unit string) {
+// writeNumber writes a number and its unit, in short where there is no room.
+func writeNumber(p *pen, n uint64, unit, short string) {
 	line := strconv.AppendUint(append(p.line(), '['), n, 10)
-	p.show(Normal, append(line, ']')).part().text(Dim, unit)
+	p.show(Normal, append(line, ']'))
+	if p.x+len(unit) > p.end {
+		unit = short
+	}
+	p.part().text(Dim, unit)
 }
 
 // answerWide is the width from which the answer has two columns.
