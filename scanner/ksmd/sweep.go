@@ -84,12 +84,12 @@ func (d *Daemon) sweep(left uint32) uint32 {
 	d.swept += uint64(n)
 	if alone > 0 {
 		d.work.Checksums += uint64(alone)
-		stable, unstable := SizeClass(t.inStable.all), SizeClass(t.inUnstable.all)
+		stable, unstable := t.inStable.class, t.inUnstable.class
 		d.work.Stable.Searches[stable] += uint64(alone)
 		d.work.Stable.Again[stable] += uint64(searchedAgain)
 		d.work.Unstable.Searches[unstable] += uint64(alone)
 		d.work.Unstable.Again[unstable] += uint64(metAgain)
-		t.inUnstable.all += alone
+		t.inUnstable.grow(alone)
 	}
 	return uint32(n)
 }

@@ -108,13 +108,33 @@ func (d *Daemon) Work() Work {
 }
 
 // population is how many contents a tree holds, and how many of them are alike.
-type population struct{ all, alike int }
+type population struct {
+	all, alike int
+	class      uint8 // SizeClass of all
+	low, width int   // from how many on, and for how many, that is so
+}
 
 func (p *population) add(d *Daemon, c Content, n int) {
-	p.all += n
+	p.grow(n)
 	if d.alike != nil {
 		p.addAlike(d, c, n)
 	}
+}
+
+func (p *population) grow(n int) {
+	p.all += n
+	if uint(p.all-p.low) >= uint(p.width) {
+		p.classify()
+	}
+}
+
+// classify finds the class of a size for which it is not known. That is so rare that
+// it shall not be inlined in grow, which then is.
+//
+//go:noinline
+func (p *population) classify() {
+	p.class = uint8(SizeClass(p.all))
+	p.low, p.width = p.all, sameClass(p.all)
 }
 
 func (p *population) addAlike(d *Daemon, c Content, n int) {
@@ -125,11 +145,17 @@ func (p *population) addAlike(d *Daemon, c Content, n int) {
 
 // search notes down a search for c in a tree that holds p.
 func (w *Walks) search(d *Daemon, p *population, c Content, r *recent) {
-	class := SizeClass(p.all)
+	class := p.class % 64
 	w.Searches[class]++
 	if r.again(uint32(c), d.pagesScanned) {
 		w.Again[class]++
-	} else if d.alike != nil && d.alike(c) {
+	} else if d.alike != nil {
+		w.searchAlike(d, p, c)
+	}
+}
+
+func (w *Walks) searchAlike(d *Daemon, p *population, c Content) {
+	if d.alike(c) {
 		w.Alike[SizeClass(p.alike)]++
 	}
 }
