@@ -16,6 +16,7 @@ func (p *Process) Read(ctx context.Context, s Span, b *Buffer, each func(mem []b
 // readArea is Read of a span in the area a.
 func (p *Process) readArea(ctx context.Context, s Span, a *area, b *Buffer, each func(mem []byte, runs []Run) error) (Tally, error) {
 	q := batch{p: p, area: a, b: b, each: each}
+	q.pins = a.readable && !kin.has(p.identity, &b.live)
 	b.live.want = b.live.wantMemory[:0]
 	err := q.dense(ctx, &s)
 	if err == nil {
@@ -89,7 +90,8 @@ type batch struct {
 	b    *Buffer
 	each func(mem []byte, runs []Run) error
 
-	pages int // in b.live.want
+	pins  bool // pages of the area may be pinned, if they are alone
+	pages int  // in b.live.want
 	tally Tally
 }
 
@@ -184,8 +186,8 @@ func countPages(runs []Run) int {
 // areas without read permission.
 //
 // So pages are read the fast way only if pagemap says that nobody else maps them,
-// and only of a process without KSM pages: one of those, too, can have no other
-// mapping left. What remains are pages that were shared by a fork: the kernel
+// and only of a process without kin, of whose huge pages pagemap does not say so
+// surely, and without KSM pages: one of those, too, can have no other mapping left. What remains are pages that were shared by a fork: the kernel
 // lets the process keep those, or, if something else uses the page at the moment,
 // copies it and frees it. (The child of a fork can have KSM pages that are not
 // counted as its own before ksmd's next scan. Those that everybody else has
@@ -206,7 +208,7 @@ func (q *batch) read() error {
 // mayReadv reports whether the pages of the area may be read the fast way, if
 // they are alone.
 func (q *batch) mayReadv() bool {
-	return q.area.readable && !q.p.noReadv.Load() && q.p.unmerged(&q.b.live)
+	return q.pins && !q.p.noReadv.Load() && q.p.unmerged(&q.b.live)
 }
 
 // fetch reads what is wanted, the fast way what is alone.
