@@ -40,7 +40,7 @@ func bufferBytes(workers, pageSize int) int {
 }
 
 const (
-	allBuffers  = 12 << 20
+	allBuffers  = 8 << 20
 	leastBuffer = 64 << 10
 )
 

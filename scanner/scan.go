@@ -136,10 +136,12 @@ type adding struct {
 	runs   []heldRun
 }
 
-// heldBatches is how many batches are held back, and fewer where a batch is of many
-// runs. The fingerprints of a batch take a 512th of its memory with pages of 4 KiB,
-// and as many runs three times as much.
-const heldBatches = 64
+// What is held back is as many batches, and as many runs for each page of one: with
+// pages of 4 KiB, fingerprints and runs take a fifth of the memory of a batch.
+const (
+	heldBatches = 64
+	heldRuns    = 8
+)
 
 // heldRun is where pages are that lie side by side.
 type heldRun struct {
@@ -151,7 +153,10 @@ type heldRun struct {
 func (s *scan) newAdding() taker {
 	size := int(s.pageSize.Load())
 	batch := bufferBytes(s.o.workers(), size) / size
-	return &adding{scan: s, size: size, batch: batch, adder: s.adder(), prints: make([]uint64, heldBatches*batch)}
+	return &adding{
+		scan: s, size: size, batch: batch, adder: s.adder(),
+		prints: make([]uint64, heldBatches*batch), runs: make([]heldRun, 0, (heldRuns+1)*batch),
+	}
 }
 
 func (a *adding) look(mem []byte) { a.scan.hash(a.prints[a.held:][:len(mem)/a.size], mem, a.size) }
@@ -161,7 +166,7 @@ func (a *adding) take(target int, _ []byte, runs []Run) {
 	for _, run := range runs {
 		a.hold(heldRun{location(target, run.Start/uint64(a.size)), run.Pages, group})
 	}
-	if len(a.prints)-a.held < a.batch || len(a.runs) > 8*a.batch {
+	if len(a.prints)-a.held < a.batch || len(a.runs) > heldRuns*a.batch {
 		a.finish()
 	}
 }
