@@ -211,14 +211,14 @@ func TestBenchInterrupted(t *testing.T) {
 func TestBenchInterruptedLater(t *testing.T) {
 	before := ksmtest.AtRest(t)
 	for _, asJSON := range []bool{true, false} {
-		args := []string{"bench", "--for", "10m", "--interval", "100ms", "-"}
+		args := []string{"bench", "--for", "2m", "--interval", "100ms", "-"}
 		if asJSON {
 			args = append(args, "--json")
 		}
 		stdout, stderr, status := interruptBench(t, func(pid int, now sysfs.Counters) bool {
 			return len(workersOf(t, pid)) == 4 && now.FullScans > 2 && now.PagesSharing > 0
 		}, args...)
-		if want := regexp.MustCompile(`^ksmtop: interrupted at [0-9.]+ m?s of 10 min\n$`); status != exitFailed || !want.MatchString(stderr) {
+		if want := regexp.MustCompile(`^ksmtop: interrupted at [0-9.]+ m?s of 2 min\n$`); status != exitFailed || !want.MatchString(stderr) {
 			t.Errorf("%v: status %d, standard error %q", args, status, stderr)
 		}
 		if asJSON {
