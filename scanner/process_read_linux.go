@@ -187,11 +187,11 @@ func countPages(runs []Run) int {
 //
 // So pages are read the fast way only if pagemap says that nobody else maps them,
 // and only of a process without kin, of whose huge pages pagemap does not say so
-// surely, and without KSM pages: one of those, too, can have no other mapping left. What remains are pages that were shared by a fork: the kernel
-// lets the process keep those, or, if something else uses the page at the moment,
-// copies it and frees it. (The child of a fork can have KSM pages that are not
-// counted as its own before ksmd's next scan. Those that everybody else has
-// given up are copied likewise.)
+// surely, and without KSM pages: one of those, too, can have no other mapping left.
+// What remains are pages that were shared by a fork: the kernel lets the process
+// keep those, or, if something else uses the page at the moment, copies it and frees
+// it. (The child of a fork can have KSM pages that are not counted as its own before
+// ksmd's next scan. Those that everybody else has given up are copied likewise.)
 func (q *batch) read() error {
 	if q.mayReadv() {
 		if err := q.findAlone(); err != nil {

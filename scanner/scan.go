@@ -136,11 +136,11 @@ type adding struct {
 	runs   []heldRun
 }
 
-// What is held back is as many batches, and as many runs for each page of one: with
-// pages of 4 KiB, fingerprints and runs take a fifth of the memory of a batch.
+// With pages of 4 KiB, the fingerprints and runs that are held back take a fifth of
+// the memory of a batch.
 const (
-	heldBatches = 64
-	heldRuns    = 8
+	heldBatches = 64 // at most
+	heldRuns    = 8  // for each page of a batch; then it is enough
 )
 
 // heldRun is where pages are that lie side by side.
