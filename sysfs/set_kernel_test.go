@@ -40,6 +40,19 @@ func mergeable(t testing.TB, n int) []byte {
 	return mem
 }
 
+// unlist has ksmd forget this process, which it lists since an earlier test. If it
+// did so while a test sets run to 1, that would be a full scan, and with it the
+// advisor would choose another pages_to_scan.
+func unlist(t testing.TB) {
+	t.Helper()
+	// A process that is not listed would give no full scan to wait for.
+	mem := mergeable(t, 1)
+	if err := unix.Madvise(mem, unix.MADV_UNMERGEABLE); err != nil {
+		t.Fatal(err)
+	}
+	ksmtest.Scan(t, 1)
+}
+
 // set sets knobs beforehand, one after another.
 func set(t testing.TB, fsys sysfs.FS, settings string) {
 	t.Helper()
@@ -58,10 +71,14 @@ func TestSetOnKernel(t *testing.T) {
 		}
 		t.Run(tt.name, func(t *testing.T) {
 			fsys := ksmtest.Guard(t)
-			if tt.merged {
+			if !tt.merged {
+				unlist(t)
+			} else {
 				mergeable(t, 4)
 				ksmtest.Scan(t, 2)
-				set(t, fsys, "pages_to_scan=100 sleep_millisecs=20")
+			}
+			set(t, fsys, "pages_to_scan=100 sleep_millisecs=20")
+			if tt.merged {
 				if c, err := fsys.Counters(); err != nil || c.PagesShared != 1 || c.PagesSharing != 3 {
 					t.Fatalf("Counters() = %+v, %v, want 1 page shared and 3 sharing", c, err)
 				}
