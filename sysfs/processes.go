@@ -64,6 +64,10 @@ type ProcessReader struct {
 	// All lists processes that have nothing to do with KSM, too.
 	All bool
 
+	// Only, if not nil, are the processes to be read, ascending. The others are
+	// not so much as seen.
+	Only []int
+
 	fsys  FS
 	dir   *procfs.Dir
 	pids  []int
@@ -169,6 +173,12 @@ func (r *ProcessReader) Read(to *Processes) error {
 		return &Error{Op: "read", Path: r.fsys.proc(), Err: err}
 	}
 	slices.Sort(r.pids)
+	if r.Only != nil {
+		r.pids = slices.DeleteFunc(r.pids, func(pid int) bool {
+			_, wanted := slices.BinarySearch(r.Only, pid)
+			return !wanted
+		})
+	}
 	r.match()
 	to.Seen = len(r.known)
 	if r.lacking && !r.All {

@@ -406,3 +406,33 @@ func TestProcessReaderChangedUser(t *testing.T) {
 		out.Scan()
 	}
 }
+
+func TestProcessReaderOnly(t *testing.T) {
+	r := newProcessReader(t, processTree(t, 40, 2))
+	var p Processes
+	for _, tt := range []struct {
+		only []int
+		all  bool
+		want string
+		seen int
+	}{
+		{only: []int{3, 4, 8, 41}, want: "4 8", seen: 3},
+		{only: []int{3, 4, 8, 41}, all: true, want: "3 4 8", seen: 3},
+		{only: []int{8, 9, 10}, all: true, want: "8 9 10", seen: 3},
+		{only: []int{}, all: true},
+		{only: []int{41}, all: true},
+		{only: nil, want: "2 4 6 8 10 12 14 16 18 20 22 24 26 28 30 32 34 36 38 40", seen: 40},
+		{only: []int{10}, want: "10", seen: 1},
+	} {
+		r.Only, r.All = tt.only, tt.all
+		readProcesses(t, r, &p)
+		var pids []string
+		for i := range p.List {
+			pids = append(pids, strconv.Itoa(p.List[i].PID))
+		}
+		if got := strings.Join(pids, " "); got != tt.want || p.Seen != tt.seen || p.Readable != tt.seen {
+			t.Errorf("Only %v, All %v: read %q of %d seen and %d readable, want %q of %d",
+				tt.only, tt.all, got, p.Seen, p.Readable, tt.want, tt.seen)
+		}
+	}
+}

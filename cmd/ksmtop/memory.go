@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"sort"
@@ -204,21 +205,29 @@ func (m *memory) Scan(ctx context.Context, q model.ScanQuestion, progress func(d
 // candidates returns the processes of targets that are there, all but this one if
 // there are no targets, and how many are missing.
 func (m *memory) candidates(targets []model.Target) ([]candidate, int, error) {
-	all, err := everyProcess(m.fsys)
-	if err != nil {
-		return nil, 0, err
-	}
-	if len(targets) == 0 {
-		self := os.Getpid()
-		return slices.DeleteFunc(all, func(c candidate) bool { return c.PID == self }), 0, nil
-	}
 	wanted := make(map[int]uint64, len(targets))
 	for _, t := range targets {
 		wanted[t.PID] = t.Start
 	}
+	var only []int
+	if len(targets) > 0 {
+		only = slices.Collect(maps.Keys(wanted))
+	}
+	all, err := listProcesses(m.fsys, only)
+	if err != nil {
+		return nil, 0, err
+	}
+	self := os.Getpid()
 	all = slices.DeleteFunc(all, func(c candidate) bool {
-		start, ok := wanted[c.PID]
-		return !ok || start != 0 && start != c.Start
+		if len(targets) == 0 {
+			return c.PID == self
+		}
+		start := wanted[c.PID]
+		return start != 0 && start != c.Start
 	})
+	place(m.fsys, all)
+	if len(targets) == 0 {
+		return all, 0, nil
+	}
 	return all, len(wanted) - len(all), nil
 }

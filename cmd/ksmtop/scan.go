@@ -275,14 +275,17 @@ func addMerged(fsys sysfs.FS, r *scanner.Report, candidates []candidate, group f
 	if len(candidates) == 0 || r.PageSize == 0 {
 		return 0
 	}
+	counters, err := fsys.Counters()
+	if err != nil || counters.PagesSharing == 0 && counters.KSMZeroPages == 0 {
+		return 0
+	}
 	reader, err := fsys.NewProcessReader()
 	if err != nil {
 		return 0
 	}
 	defer reader.Close()
 	var now sysfs.Processes
-	counters, err := fsys.Counters()
-	if err != nil || reader.Read(&now) != nil {
+	if reader.Read(&now) != nil {
 		return 0
 	}
 	groupOf := make(map[int]string, len(candidates))

@@ -37,6 +37,8 @@ func (f *targetFlags) register(flags *pflag.FlagSet) {
 // candidate is a process that a scan may read, with what it can be grouped by.
 type candidate struct {
 	sysfs.Process
+
+	// Its place, once place has found it.
 	cgroup string
 	vm     string // of the machine or container it runs; empty for none
 }
@@ -44,9 +46,24 @@ type candidate struct {
 // choose returns the processes that the flags name. A name that fits none is
 // an error: it is mistyped.
 func (f *targetFlags) choose(fsys sysfs.FS) ([]candidate, error) {
-	all, err := everyProcess(fsys)
+	var pids []int
+	var err error
+	if f.pids != "" {
+		if pids, err = model.ParsePIDs(f.pids); err != nil {
+			return nil, usage(fmt.Errorf("-p: %w", err))
+		}
+	}
+	only := pids
+	if *f != (targetFlags{pids: f.pids}) {
+		only = nil
+	}
+	all, err := listProcesses(fsys, only)
 	if err != nil {
 		return nil, err
+	}
+	byPlace := f.cgroup != "" || f.vm != ""
+	if byPlace {
+		place(fsys, all)
 	}
 	chosen := make(map[int]bool)
 	take := func(what string, fits func(*candidate) bool) error {
@@ -61,15 +78,9 @@ func (f *targetFlags) choose(fsys sysfs.FS) ([]candidate, error) {
 		}
 		return nil
 	}
-	if f.pids != "" {
-		pids, err := model.ParsePIDs(f.pids)
-		if err != nil {
-			return nil, usage(fmt.Errorf("-p: %w", err))
-		}
-		for _, pid := range pids {
-			if err := take(fmt.Sprintf("-p %d", pid), func(m *candidate) bool { return m.PID == pid }); err != nil {
-				return nil, err
-			}
+	for _, pid := range pids {
+		if err := take(fmt.Sprintf("-p %d", pid), func(m *candidate) bool { return m.PID == pid }); err != nil {
+			return nil, err
 		}
 	}
 	if f.children != 0 {
@@ -104,7 +115,11 @@ func (f *targetFlags) choose(fsys sysfs.FS) ([]candidate, error) {
 			return nil, err
 		}
 	}
-	return slices.DeleteFunc(all, func(m candidate) bool { return !chosen[m.PID] }), nil
+	all = slices.DeleteFunc(all, func(m candidate) bool { return !chosen[m.PID] })
+	if !byPlace {
+		place(fsys, all)
+	}
+	return all, nil
 }
 
 // any reports whether the flags name processes at all.
@@ -112,22 +127,33 @@ func (f *targetFlags) any() bool {
 	return f.pids != "" || f.children != 0 || f.user != "" || f.cgroup != "" || f.vm != "" || f.all
 }
 
-// everyProcess lists the processes that have memory.
-func everyProcess(fsys sysfs.FS) ([]candidate, error) {
+// listProcesses lists the processes that have memory: all, or only some, if that is
+// not nil. They have no place yet.
+func listProcesses(fsys sysfs.FS, only []int) ([]candidate, error) {
 	reader, err := fsys.NewProcessReader()
 	if err != nil {
 		return nil, err
 	}
 	defer reader.Close()
-	reader.All = true
+	reader.All, reader.Only = true, slices.Clone(only)
+	slices.Sort(reader.Only)
 	var list sysfs.Processes
 	if err := reader.Read(&list); err != nil {
 		return nil, err
 	}
-	all := make([]candidate, 0, len(list.List))
-	for _, p := range list.List {
-		m := candidate{Process: p}
-		dir := fsys.ProcPath(strconv.Itoa(p.PID))
+	found := make([]candidate, len(list.List))
+	for i, p := range list.List {
+		found[i].Process = p
+	}
+	return found, nil
+}
+
+// place finds the cgroups of processes and the machines they run. That takes as
+// long as to list them.
+func place(fsys sysfs.FS, processes []candidate) {
+	for i := range processes {
+		m := &processes[i]
+		dir := fsys.ProcPath(strconv.Itoa(m.PID))
 		m.cgroup = guest.Cgroup(dir)
 		if args, err := os.ReadFile(filepath.Join(dir, "cmdline")); err == nil {
 			m.vm, _ = guest.FromArgs(strings.Split(strings.TrimRight(string(args), "\x00"), "\x00"))
@@ -135,9 +161,7 @@ func everyProcess(fsys sysfs.FS) ([]candidate, error) {
 		if m.vm == "" {
 			m.vm, _ = guest.FromCgroup(m.cgroup)
 		}
-		all = append(all, m)
 	}
-	return all, nil
 }
 
 // below reports whether a cgroup is root or lies below it.
