@@ -137,10 +137,11 @@ type adding struct {
 }
 
 // With pages of 4 KiB, the fingerprints and runs that are held back take a fifth of
-// the memory of a batch.
+// the memory of a batch, and of one or two workers more than half of it.
 const (
-	heldBatches = 64 // at most
-	heldRuns    = 8  // for each page of a batch; then it is enough
+	heldBatches    = 64  // at most
+	heldBatchesFew = 256 // of one or two workers
+	heldRuns       = 8   // for each page of a batch; then it is enough
 )
 
 // heldRun is where pages are that lie side by side.
@@ -153,9 +154,13 @@ type heldRun struct {
 func (s *scan) newAdding() taker {
 	size := int(s.pageSize.Load())
 	batch := bufferBytes(s.o.workers(), size) / size
+	held := heldBatches
+	if s.o.workers() <= 2 {
+		held = heldBatchesFew
+	}
 	return &adding{
 		scan: s, size: size, batch: batch, adder: s.adder(),
-		prints: make([]uint64, heldBatches*batch), runs: make([]heldRun, 0, (heldRuns+1)*batch),
+		prints: make([]uint64, held*batch), runs: make([]heldRun, 0, (heldRuns+1)*batch),
 	}
 }
 
