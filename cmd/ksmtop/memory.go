@@ -225,7 +225,6 @@ func (m *memory) candidates(targets []model.Target) ([]candidate, int, error) {
 		start := wanted[c.PID]
 		return start != 0 && start != c.Start
 	})
-	place(m.fsys, all)
 	if len(targets) == 0 {
 		return all, 0, nil
 	}

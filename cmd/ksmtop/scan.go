@@ -213,8 +213,8 @@ func (f *scanFlags) knobs(cmd *cobra.Command) {
 var groupings = map[string]func(*candidate) string{
 	"process": func(m *candidate) string { return strconv.Itoa(m.PID) + " " + text.Clean(m.Comm) },
 	"comm":    func(m *candidate) string { return text.Clean(m.Comm) },
-	"cgroup":  func(m *candidate) string { return orNone(text.Clean(m.cgroup), "no cgroup") },
-	"vm":      func(m *candidate) string { return orNone(text.Clean(m.vm), "no virtual machine") },
+	"cgroup":  func(m *candidate) string { return orNone(text.Clean(m.cgroup()), "no cgroup") },
+	"vm":      func(m *candidate) string { return orNone(text.Clean(m.vm()), "no virtual machine") },
 	"user": func(m *candidate) string {
 		number := strconv.FormatUint(uint64(m.UID), 10)
 		if u, err := user.LookupId(number); err == nil {

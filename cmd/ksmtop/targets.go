@@ -38,9 +38,33 @@ func (f *targetFlags) register(flags *pflag.FlagSet) {
 type candidate struct {
 	sysfs.Process
 
-	// Its place, once place has found it.
+	dir    string // in /proc
+	placed bool   // place is known
+	place  place
+}
+
+// place is where a process belongs. To find it takes as long as all else that is
+// known of a process, and few scans need it.
+type place struct {
 	cgroup string
 	vm     string // of the machine or container it runs; empty for none
+}
+
+func (m *candidate) cgroup() string { m.findPlace(); return m.place.cgroup }
+func (m *candidate) vm() string     { m.findPlace(); return m.place.vm }
+
+func (m *candidate) findPlace() {
+	if m.placed {
+		return
+	}
+	m.placed = true
+	m.place.cgroup = guest.Cgroup(m.dir)
+	if args, err := os.ReadFile(filepath.Join(m.dir, "cmdline")); err == nil {
+		m.place.vm, _ = guest.FromArgs(strings.Split(strings.TrimRight(string(args), "\x00"), "\x00"))
+	}
+	if m.place.vm == "" {
+		m.place.vm, _ = guest.FromCgroup(m.place.cgroup)
+	}
 }
 
 // choose returns the processes that the flags name. A name that fits none is
@@ -60,10 +84,6 @@ func (f *targetFlags) choose(fsys sysfs.FS) ([]candidate, error) {
 	all, err := listProcesses(fsys, only)
 	if err != nil {
 		return nil, err
-	}
-	byPlace := f.cgroup != "" || f.vm != ""
-	if byPlace {
-		place(fsys, all)
 	}
 	chosen := make(map[int]bool)
 	take := func(what string, fits func(*candidate) bool) error {
@@ -100,12 +120,12 @@ func (f *targetFlags) choose(fsys sysfs.FS) ([]candidate, error) {
 	}
 	if f.cgroup != "" {
 		root := "/" + strings.Trim(strings.TrimPrefix(f.cgroup, "/sys/fs/cgroup"), "/")
-		if err := take("--cgroup "+f.cgroup, func(m *candidate) bool { return below(m.cgroup, root) }); err != nil {
+		if err := take("--cgroup "+f.cgroup, func(m *candidate) bool { return below(m.cgroup(), root) }); err != nil {
 			return nil, err
 		}
 	}
 	if f.vm != "" {
-		if err := take("--vm "+f.vm, func(m *candidate) bool { return m.vm == f.vm }); err != nil {
+		if err := take("--vm "+f.vm, func(m *candidate) bool { return m.vm() == f.vm }); err != nil {
 			return nil, err
 		}
 	}
@@ -115,11 +135,7 @@ func (f *targetFlags) choose(fsys sysfs.FS) ([]candidate, error) {
 			return nil, err
 		}
 	}
-	all = slices.DeleteFunc(all, func(m candidate) bool { return !chosen[m.PID] })
-	if !byPlace {
-		place(fsys, all)
-	}
-	return all, nil
+	return slices.DeleteFunc(all, func(m candidate) bool { return !chosen[m.PID] }), nil
 }
 
 // any reports whether the flags name processes at all.
@@ -128,7 +144,7 @@ func (f *targetFlags) any() bool {
 }
 
 // listProcesses lists the processes that have memory: all, or only some, if that is
-// not nil. They have no place yet.
+// not nil.
 func listProcesses(fsys sysfs.FS, only []int) ([]candidate, error) {
 	reader, err := fsys.NewProcessReader()
 	if err != nil {
@@ -143,25 +159,9 @@ func listProcesses(fsys sysfs.FS, only []int) ([]candidate, error) {
 	}
 	found := make([]candidate, len(list.List))
 	for i, p := range list.List {
-		found[i].Process = p
+		found[i] = candidate{Process: p, dir: fsys.ProcPath(strconv.Itoa(p.PID))}
 	}
 	return found, nil
-}
-
-// place finds the cgroups of processes and the machines they run. That takes as
-// long as to list them.
-func place(fsys sysfs.FS, processes []candidate) {
-	for i := range processes {
-		m := &processes[i]
-		dir := fsys.ProcPath(strconv.Itoa(m.PID))
-		m.cgroup = guest.Cgroup(dir)
-		if args, err := os.ReadFile(filepath.Join(dir, "cmdline")); err == nil {
-			m.vm, _ = guest.FromArgs(strings.Split(strings.TrimRight(string(args), "\x00"), "\x00"))
-		}
-		if m.vm == "" {
-			m.vm, _ = guest.FromCgroup(m.cgroup)
-		}
-	}
 }
 
 // below reports whether a cgroup is root or lies below it.
