@@ -39,6 +39,7 @@ var children = map[string]func(c *child, args []string) error{
 	"benchmark": benchmarkChild,
 	"forked":    forkedChild,
 	"merging":   mergingChild,
+	"small":     smallChild,
 }
 
 func init() {

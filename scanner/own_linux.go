@@ -19,7 +19,7 @@ type Own struct {
 type ownPart struct {
 	start, end uint64
 	mem        []byte
-	area       *area
+	area       int // of the process
 }
 
 func (o *Own) open() error {
@@ -33,7 +33,7 @@ func (o *Own) open() error {
 			a := &o.self.areas[i]
 			start, end := max(a.start, first), min(a.end, first+uint64(len(mem)))
 			if start < end {
-				o.parts = append(o.parts, ownPart{start, end, mem[start-first : end-first], a})
+				o.parts = append(o.parts, ownPart{start, end, mem[start-first : end-first], i})
 			}
 		}
 	}
@@ -45,7 +45,8 @@ func (o *Own) Close() error { return o.self.Close() }
 
 // Spans implements [Source].
 func (o *Own) Spans(dst []Span) ([]Span, error) {
-	b := new(liveBuffer)
+	b := borrow()
+	defer giveBack(b)
 	for i, part := range o.parts {
 		var err error
 		if dst, err = o.self.spans(dst, part.start, part.end, i, b); err != nil {
@@ -58,10 +59,11 @@ func (o *Own) Spans(dst []Span) ([]Span, error) {
 // Read implements [Source].
 func (o *Own) Read(ctx context.Context, s Span, b *Buffer, each func(mem []byte, runs []Run) error) (t Tally, err error) {
 	part := &o.parts[s.part]
-	if !part.area.readable {
-		return o.self.readArea(ctx, s, part.area, b, each)
+	s.part = part.area
+	if !o.self.areas[part.area].readable {
+		return o.self.Read(ctx, s, b, each)
 	}
-	err = o.self.walk(ctx, s, part.area, &b.live, &t, func(start, end uint64) error {
+	err = o.self.walk(ctx, []Span{s}, &b.live, &t, func(_ *area, start, end uint64) error {
 		return inPlace(part.mem[start-part.start:end-part.start], start, o.pageSize, b, &t, each)
 	})
 	return t, err

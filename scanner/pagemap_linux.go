@@ -3,6 +3,7 @@ package scanner
 import (
 	"encoding/binary"
 	"runtime"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -65,6 +66,12 @@ type liveBuffer struct {
 	local       [1]unix.Iovec
 	remote      [maxRuns]unix.RemoteIovec
 }
+
+// liveBuffers are those that nobody uses. To open a process takes one for a moment.
+var liveBuffers = sync.Pool{New: func() any { return new(liveBuffer) }}
+
+func borrow() *liveBuffer    { return liveBuffers.Get().(*liveBuffer) }
+func giveBack(b *liveBuffer) { liveBuffers.Put(b) }
 
 // pagemap is an open /proc/PID/pagemap. It belongs to the memory that the
 // process had when it was opened, and shows nothing once that is gone.

@@ -1,10 +1,12 @@
 package scanner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +18,7 @@ type pass struct {
 	workers int
 	limiter *limiter
 
-	// admit is called for each source that was opened, by one goroutine. An
+	// admit is called for each source that was opened, one after the other. An
 	// error ends the pass.
 	admit func(Source) error
 
@@ -34,9 +36,16 @@ type pass struct {
 	pages atomic.Uint64 // read so far
 	known atomic.Uint64 // pages of the sources opened so far, about
 
-	mu  sync.Mutex // guards what follows, and kept, until run returns
-	err error      // of admit
+	mu       sync.Mutex // guards what follows, and kept, until run returns
+	err      error      // of admit
+	refusals []refusal  // which become refused
 	outcome
+}
+
+// refusal is that of a target with its number.
+type refusal struct {
+	target int
+	Refusal
 }
 
 // taker takes in pages, in two steps for each batch. It may keep neither mem nor
@@ -66,34 +75,65 @@ type outcome struct {
 type opened struct {
 	Source
 	target  int
-	pending atomic.Int64 // spans not done yet, and one for the producer
-	dead    atomic.Bool  // the process has gone: the other spans are dropped
+	pending atomic.Int64 // units not done yet, and one for the producer
+	dead    atomic.Bool  // the process has gone: the other units are dropped
 }
 
-// unit is one piece of work.
+// unit is one piece of work: spans of at most SpanBytes together. Where areas are
+// small, to hand them on one by one would take longer than to read them.
 type unit struct {
 	source *opened
-	span   Span
+	spans  []Span
 }
 
-// run reads everything, or stops when ctx is done. Sources are opened one by one
-// as workers get to them, so that thousands of processes need few descriptors.
+// cut returns the spans that make the next unit, and the others.
+func cut(spans []Span) (unit, rest []Span) {
+	n, size := 0, uint64(0)
+	for _, s := range spans {
+		if size += s.End - s.Start; n > 0 && size > SpanBytes {
+			break
+		}
+		n++
+	}
+	return spans[:n], spans[n:]
+}
+
+// maxProducers is how many targets are opened at the same time at most. A small
+// process takes as long to be opened as to be read.
+const maxProducers = 8
+
+// run reads everything, or stops when ctx is done. Sources are opened as workers get
+// to them, so that thousands of processes need few descriptors.
 func (p *pass) run(ctx context.Context) {
-	units := make(chan unit, 4*p.workers)
-	var workers sync.WaitGroup
+	units := make(chan unit, min(p.workers, 32))
+	var producers, workers sync.WaitGroup
+	var next atomic.Int64
+	for range min(p.workers, maxProducers) {
+		producers.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(p.targets) {
+					return
+				}
+				if !p.produce(ctx, i, units) {
+					p.cutShort()
+					return
+				}
+			}
+		})
+	}
 	go func() {
 		defer close(units)
-		for i := range p.targets {
-			if !p.produce(ctx, i, units) {
-				p.cutShort()
-				return
-			}
-		}
+		producers.Wait()
 	}()
 	for range p.workers {
 		workers.Go(func() { p.work(ctx, units) })
 	}
 	workers.Wait()
+	slices.SortStableFunc(p.refusals, func(a, b refusal) int { return cmp.Compare(a.target, b.target) })
+	for _, r := range p.refusals {
+		p.refused = append(p.refused, r.Refusal)
+	}
 }
 
 // produce opens a target and hands its spans to the workers. It returns false
@@ -104,28 +144,27 @@ func (p *pass) produce(ctx context.Context, i int, units chan<- unit) bool {
 	}
 	source, err := p.targets[i].Open()
 	if err != nil {
-		p.refuse(p.targets[i].Name, err)
+		p.refuse(i, err)
 		return true
 	}
 	src := &opened{Source: source, target: i}
 	src.pending.Store(1)
 	defer p.done(src)
-	if err := p.admit(src); err != nil {
-		p.mu.Lock()
-		p.err = err
-		p.mu.Unlock()
+	if !p.admitted(src) {
 		return false
 	}
 	spans, err := src.Spans(nil)
 	if err != nil {
-		p.refuse(p.targets[i].Name, err)
+		p.refuse(i, err)
 		return true
 	}
 	p.known.Add(src.Pages())
-	for _, span := range spans {
+	for len(spans) > 0 {
+		var next []Span
+		next, spans = cut(spans)
 		src.pending.Add(1)
 		select {
-		case units <- unit{src, span}:
+		case units <- unit{src, next}:
 		case <-ctx.Done():
 			p.done(src)
 			return false
@@ -134,7 +173,17 @@ func (p *pass) produce(ctx context.Context, i int, units chan<- unit) bool {
 	return true
 }
 
-// done counts a span of a source as done, and closes or keeps it after the last.
+// admitted reports whether the source, and each before it, is admitted.
+func (p *pass) admitted(src Source) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		p.err = p.admit(src)
+	}
+	return p.err == nil
+}
+
+// done counts a unit of a source as done, and closes or keeps it after the last.
 func (p *pass) done(src *opened) {
 	if src.pending.Add(-1) > 0 {
 		return
@@ -151,14 +200,14 @@ func (p *pass) done(src *opened) {
 }
 
 // refuse records why a target could not be read at all.
-func (p *pass) refuse(name string, err error) {
+func (p *pass) refuse(target int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if errors.Is(err, ErrGone) || errors.Is(err, ErrNoProcess) {
 		p.gone++
 		return
 	}
-	p.refused = append(p.refused, Refusal{name, err})
+	p.refusals = append(p.refusals, refusal{target, Refusal{p.targets[target].Name, err}})
 	p.cut = true
 }
 
@@ -168,7 +217,7 @@ func (p *pass) cutShort() {
 	p.mu.Unlock()
 }
 
-// work reads spans until there are no more.
+// work reads units until there are no more.
 func (p *pass) work(ctx context.Context, units <-chan unit) {
 	if p.workers <= runtime.GOMAXPROCS(0) {
 		// Reading a batch takes so long that Go gives the worker's turn to another
@@ -216,16 +265,9 @@ func (w *worker) read(u unit) {
 		w.taker = w.pass.newTaker()
 	}
 	w.began = time.Now()
-	var tally Tally
-	var err error
-	image, isImage := u.source.Source.(*Image)
-	if isImage && w.pass.inPlace {
-		tally, err = image.readInPlace(w.ctx, u.span, w.buffer, w.taker.look, w.take)
-	} else {
-		tally, err = u.source.Read(w.ctx, u.span, w.buffer, w.batch)
-	}
+	tally, err := w.readSpans(u)
 	w.tally.Add(tally)
-	if isImage && err == nil && tally.Skipped[ReasonVanished] > 0 && !u.source.dead.Swap(true) {
+	if _, isImage := u.source.Source.(*Image); isImage && err == nil && tally.Skipped[ReasonVanished] > 0 && !u.source.dead.Swap(true) {
 		err = fmt.Errorf("%s became shorter while it was read", u.source.Name())
 	}
 	switch {
@@ -244,6 +286,31 @@ func (w *worker) read(u unit) {
 		w.pass.cut = true
 		w.pass.mu.Unlock()
 	}
+}
+
+// readSpans reads the spans of a unit, up to an error.
+func (w *worker) readSpans(u unit) (Tally, error) {
+	switch source := u.source.Source.(type) {
+	case *Process:
+		return source.readSpans(w.ctx, u.spans, w.buffer, w.batch)
+	case *Image:
+		if w.pass.inPlace {
+			return eachSpan(u.spans, func(s Span) (Tally, error) {
+				return source.readInPlace(w.ctx, s, w.buffer, w.taker.look, w.take)
+			})
+		}
+	}
+	return eachSpan(u.spans, func(s Span) (Tally, error) { return u.source.Read(w.ctx, s, w.buffer, w.batch) })
+}
+
+func eachSpan(spans []Span, read func(Span) (Tally, error)) (sum Tally, err error) {
+	for _, s := range spans {
+		tally, err := read(s)
+		if sum.Add(tally); err != nil {
+			return sum, err
+		}
+	}
+	return sum, nil
 }
 
 // batch hands pages on.

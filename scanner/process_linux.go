@@ -77,7 +77,8 @@ func (p *Process) open(areas Areas) error {
 	if p.stat, err = p.openFile(dir, "stat"); err != nil {
 		return err
 	}
-	b := new(liveBuffer)
+	b := borrow()
+	defer giveBack(b)
 	stat, err := p.readStat(b)
 	if err != nil {
 		return err
@@ -122,7 +123,7 @@ func (p *Process) open(areas Areas) error {
 // openFile opens a file of the process's directory.
 func (p *Process) openFile(dir int, name string) (int, error) {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err == unix.ENOENT && p.stat >= 0 && p.same(new(liveBuffer)) == nil {
+	if err == unix.ENOENT && p.stat >= 0 && p.exists() {
 		return -1, fmt.Errorf("no /proc/%d/%s: %w", p.pid, name, ErrNotSupported)
 	}
 	if err != nil {
@@ -285,6 +286,13 @@ func (p *Process) same(b *liveBuffer) error {
 	return err
 }
 
+// exists is same for who has no buffer.
+func (p *Process) exists() bool {
+	b := borrow()
+	defer giveBack(b)
+	return p.same(b) == nil
+}
+
 // unmerged reports whether the process surely has no KSM pages.
 func (p *Process) unmerged(b *liveBuffer) bool {
 	if p.noKSM {
@@ -340,7 +348,8 @@ func (p *Process) Close() error {
 
 // Spans implements [Source].
 func (p *Process) Spans(dst []Span) ([]Span, error) {
-	b := new(liveBuffer)
+	b := borrow()
+	defer giveBack(b)
 	for i := range p.areas {
 		a := &p.areas[i]
 		var err error
@@ -354,8 +363,12 @@ func (p *Process) Spans(dst []Span) ([]Span, error) {
 	return dst, nil
 }
 
-// spans appends the spans of start..end, each from where there is something.
+// spans appends the spans of start..end, each from where there is something, if it
+// is large: to look is as much work as to read it.
 func (p *Process) spans(dst []Span, start, end uint64, part int, b *liveBuffer) ([]Span, error) {
+	if end-start <= BatchBytes {
+		return append(dst, Span{start, end, part}), nil
+	}
 	for start < end {
 		at, err := p.pagemap.find(start, end, b)
 		if err != nil {

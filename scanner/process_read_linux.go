@@ -10,72 +10,61 @@ import (
 
 // Read implements [Source].
 func (p *Process) Read(ctx context.Context, s Span, b *Buffer, each func(mem []byte, runs []Run) error) (Tally, error) {
-	return p.readArea(ctx, s, &p.areas[s.part], b, each)
+	return p.readSpans(ctx, []Span{s}, b, each)
 }
 
-// readArea is Read of a span in the area a.
-func (p *Process) readArea(ctx context.Context, s Span, a *area, b *Buffer, each func(mem []byte, runs []Run) error) (Tally, error) {
-	q := batch{p: p, area: a, b: b, each: each}
-	q.pins = a.readable && !kin.has(p.identity, &b.live)
+// readSpans is Read of several spans, for which it asks the kernel less often than
+// Read for each of them: what is there of small areas is read together.
+func (p *Process) readSpans(ctx context.Context, spans []Span, b *Buffer, each func(mem []byte, runs []Run) error) (Tally, error) {
+	q := batch{p: p, b: b, each: each, kin: kin.has(p.identity, &b.live)}
 	b.live.want = b.live.wantMemory[:0]
-	err := q.dense(ctx, &s)
-	if err == nil {
-		err = p.walk(ctx, s, a, &b.live, &q.tally, q.add)
-	}
-	if err == nil {
-		err = q.flush()
-	}
-	if err != nil {
-		return q.tally, err
+	for len(spans) > 0 {
+		n := q.together(spans)
+		if err := q.take(ctx, spans[:n]); err != nil {
+			return q.tally, err
+		}
+		spans = spans[n:]
 	}
 	// A process that has gone has no pages, which must not pass for none.
+	if q.pages > 0 {
+		return q.tally, q.flush()
+	}
 	if err := p.same(&b.live); err != nil {
 		return q.tally, p.fail("read", err)
 	}
 	return q.tally, nil
 }
 
-// walk counts the pages of s, in the area a, and calls present for each
-// stretch of pages that are to be read.
-func (p *Process) walk(ctx context.Context, s Span, a *area, b *liveBuffer, t *Tally, present func(start, end uint64) error) error {
+// walk counts the pages of the spans, which ascend, and calls present for each
+// stretch of pages of an area that are to be read.
+func (p *Process) walk(ctx context.Context, spans []Span, b *liveBuffer, t *Tally, present func(a *area, start, end uint64) error) error {
 	var also uint64
-	if a.reason == eligible && a.file {
-		also = pageFile
-		if a.noFlags {
-			also |= pageHuge
-		}
+	for _, s := range spans {
+		also |= p.areas[s.part].also()
 	}
-	for at := s.Start; at < s.End; {
+	for at, end := spans[0].Start, spans[len(spans)-1].End; at < end; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, next, err := p.pagemap.next(at, s.End, also, b.regions[:], b)
+		n, next, err := p.pagemap.next(at, end, also, b.regions[:], b)
 		if err != nil {
 			return p.fail("read", err)
 		}
 		at = next
-		for i := range b.regions[:n] {
-			r := b.regions[i]
-			pages := (r.end - r.start) / uint64(p.pageSize)
-			switch {
-			case a.reason != eligible:
-				if r.state&pagePresent != 0 && r.state&pageZero == 0 {
-					t.Skipped[a.reason] += pages
+		for _, r := range b.regions[:n] {
+			for len(spans) > 0 && spans[0].End <= r.start {
+				spans = spans[1:]
+			}
+			for _, s := range spans {
+				if s.Start >= r.end {
+					break
 				}
-			case r.state&pageGuard != 0:
-			case r.state&pagePresent == 0:
-				t.SwappedPages += pages
-			case r.state&pageZero != 0:
-				t.ZeroPages += pages
-			case r.state&pageFile != 0:
-				t.Skipped[ReasonFile] += pages
-			case r.state&pageHuge != 0:
-				// Asked only where the kernel makes no huge pages of copied
-				// ones: in mappings of files. So the file is in a hugetlbfs.
-				t.Skipped[ReasonHugetlb] += pages
-			default:
-				if err := present(r.start, r.end); err != nil {
-					return err
+				a := &p.areas[s.part]
+				part := region{max(r.start, s.Start), min(r.end, s.End), r.state}
+				if p.count(a, part, t) {
+					if err := present(a, part.start, part.end); err != nil {
+						return err
+					}
 				}
 			}
 		}
@@ -83,16 +72,107 @@ func (p *Process) walk(ctx context.Context, s Span, a *area, b *liveBuffer, t *T
 	return nil
 }
 
-// batch gathers pages of one area and reads them together.
+// also returns what is to be asked of the pages of a.
+func (a *area) also() uint64 {
+	switch {
+	case a.reason != eligible || !a.file:
+		return 0
+	case a.noFlags:
+		return pageFile | pageHuge
+	}
+	return pageFile
+}
+
+// count counts the pages of r, in the area a, but those that are to be read: then it
+// returns true.
+func (p *Process) count(a *area, r region, t *Tally) bool {
+	pages := (r.end - r.start) / uint64(p.pageSize)
+	r.state &^= (pageFile | pageHuge) &^ a.also() // of a, nobody asked
+	switch {
+	case a.reason != eligible:
+		if r.state&pagePresent != 0 && r.state&pageZero == 0 {
+			t.Skipped[a.reason] += pages
+		}
+	case r.state&pageGuard != 0:
+	case r.state&pagePresent == 0:
+		t.SwappedPages += pages
+	case r.state&pageZero != 0:
+		t.ZeroPages += pages
+	case r.state&pageFile != 0:
+		t.Skipped[ReasonFile] += pages
+	case r.state&pageHuge != 0:
+		// Asked only where the kernel makes no huge pages of copied
+		// ones: in mappings of files. So the file is in a hugetlbfs.
+		t.Skipped[ReasonHugetlb] += pages
+	default:
+		return true
+	}
+	return false
+}
+
+// batch gathers pages, of areas that are read in the same way, and reads them
+// together.
 type batch struct {
 	p    *Process
-	area *area
 	b    *Buffer
 	each func(mem []byte, runs []Run) error
 
-	pins  bool // pages of the area may be pinned, if they are alone
-	pages int  // in b.live.want
-	tally Tally
+	kin      bool // the process has kin: nothing is pinned
+	readable bool // the areas are
+	pages    int  // in b.live.want
+	tally    Tally
+}
+
+// isLarge reports whether s may fill a batch.
+func (q *batch) isLarge(s Span) bool { return s.End-s.Start >= uint64(len(q.b.mem)) }
+
+// maxGap is the most between spans about which the kernel is asked together. It
+// passes over what has no page tables quickly, but not for nothing.
+const maxGap = 1 << 30
+
+// together returns how many of the first spans the kernel is asked about together:
+// one, or several that are small.
+func (q *batch) together(spans []Span) int {
+	n := 1
+	for q.p.pagemap.scan && n < len(spans) && !q.isLarge(spans[n-1]) && !q.isLarge(spans[n]) && spans[n].Start-spans[n-1].End <= maxGap {
+		n++
+	}
+	return n
+}
+
+// take adds the pages of spans that belong together, and reads whatever fills a
+// batch.
+func (q *batch) take(ctx context.Context, spans []Span) error {
+	first := &q.p.areas[spans[0].part]
+	if q.isLarge(spans[0]) && first.reason == eligible && !first.file {
+		if err := q.enter(first); err != nil {
+			return err
+		}
+		if err := q.flush(); err != nil {
+			return err
+		}
+		s := spans[0] // which is alone
+		if err := q.dense(ctx, &s); err != nil {
+			return err
+		}
+		spans = []Span{s}
+	}
+	return q.p.walk(ctx, spans, &q.b.live, &q.tally, func(a *area, start, end uint64) error {
+		if err := q.enter(a); err != nil {
+			return err
+		}
+		return q.add(start, end)
+	})
+}
+
+// enter prepares for pages of the area a.
+func (q *batch) enter(a *area) error {
+	if a.readable == q.readable {
+		return nil
+	}
+	err := q.flush()
+	q.readable = a.readable
+	return err
 }
 
 // dense reads s as far as all pages are there and only this process maps them,
@@ -100,7 +180,7 @@ type batch struct {
 // anyway, and walk need not ask for what such pages are.
 func (q *batch) dense(ctx context.Context, s *Span) error {
 	live := &q.b.live
-	for q.area.reason == eligible && !q.area.file && s.Start < s.End && q.mayReadv() {
+	for s.Start < s.End && q.mayReadv() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -205,10 +285,10 @@ func (q *batch) read() error {
 	return q.fetch()
 }
 
-// mayReadv reports whether the pages of the area may be read the fast way, if
+// mayReadv reports whether the pages of the areas may be read the fast way, if
 // they are alone.
 func (q *batch) mayReadv() bool {
-	return q.pins && !q.p.noReadv.Load() && q.p.unmerged(&q.b.live)
+	return q.readable && !q.kin && !q.p.noReadv.Load() && q.p.unmerged(&q.b.live)
 }
 
 // fetch reads what is wanted, the fast way what is alone.
@@ -216,7 +296,7 @@ func (q *batch) fetch() error {
 	q.b.runs = q.b.runs[:0]
 	live := &q.b.live
 	failed := ReasonVanished
-	if !q.area.readable {
+	if !q.readable {
 		failed = ReasonUnreadable
 	}
 	for mem := q.b.mem; len(live.want) > 0; {

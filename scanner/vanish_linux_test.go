@@ -36,7 +36,7 @@ func TestVanished(t *testing.T) {
 		s := spansIn(t, p, e)[0]
 		b := NewBuffer()
 		var got []Run
-		q := batch{p: p, area: &p.areas[s.part], b: b, each: func(mem []byte, runs []Run) error {
+		q := batch{p: p, readable: p.areas[s.part].readable, b: b, each: func(mem []byte, runs []Run) error {
 			for _, r := range runs {
 				for i := range r.Pages {
 					want := make([]byte, testPage)
@@ -101,7 +101,7 @@ func TestVanishedWhileAlone(t *testing.T) {
 	start := address(mem)
 	s := spansIn(t, p, extent{start, start + uint64(len(mem))})[0]
 	b := NewBuffer()
-	q := batch{p: p, area: &p.areas[s.part], b: b}
+	q := batch{p: p, readable: p.areas[s.part].readable, b: b}
 	at := func(page int) uint64 { return start + uint64(page*testPage) }
 	b.live.want = append(b.live.wantMemory[:0], Run{at(0), 6}, Run{at(7), 9})
 	b.live.alone = b.live.aloneMemory[:15]
@@ -215,7 +215,7 @@ func TestReusedPID(t *testing.T) {
 	fillPages(alive, 0, 16)
 	p.pid = os.Getpid()
 	b := NewBuffer()
-	q := batch{p: p, area: &p.areas[s.part], b: b, each: func([]byte, []Run) error {
+	q := batch{p: p, readable: p.areas[s.part].readable, b: b, each: func([]byte, []Run) error {
 		t.Error("pages of another process were handed out")
 		return nil
 	}}
