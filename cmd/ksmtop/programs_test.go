@@ -18,6 +18,9 @@ import (
 // The programs that the tests start besides ksmtop. TestMain installs them in
 // PATH.
 
+// noHugePages is MADV_NOHUGEPAGE, which package unix has for Linux only.
+const noHugePages = 15
+
 // panicMain is ksmtop with a screen that panics: when the first sample is shown
 // it has no column to sort by.
 func panicMain() {
@@ -52,7 +55,7 @@ func workloadMain() {
 		if err != nil {
 			panic(err)
 		}
-		_ = unix.Madvise(mem, unix.MADV_NOHUGEPAGE) // a kernel without huge pages refuses
+		_ = unix.Madvise(mem, noHugePages) // a kernel without huge pages refuses
 		page := os.Getpagesize()
 		for at := 0; at < total; at += page {
 			switch {

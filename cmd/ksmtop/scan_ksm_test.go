@@ -38,7 +38,7 @@ func regionMain() {
 		panic(err)
 	}
 	mem := region.Bytes()
-	_ = unix.Madvise(mem, unix.MADV_NOHUGEPAGE) // a kernel without huge pages refuses
+	_ = unix.Madvise(mem, noHugePages) // a kernel without huge pages refuses
 	random := rand.New(rand.NewPCG(uint64(numbers[2]), 1))
 	for i := range numbers[0] {
 		mem[i*page] = 0 // present, also if it stays zero
