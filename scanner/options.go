@@ -2,6 +2,7 @@ package scanner
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,7 @@ type Options struct {
 	Top int
 
 	// MaxCPU limits the CPU time of all workers, in percent of one CPU; 0 is
-	// no limit.
+	// no limit. It also limits Workers to as many as can use that.
 	MaxCPU float64
 
 	// MaxRate limits reading, in bytes a second; 0 is no limit.
@@ -66,10 +67,14 @@ func (o *Options) check() error {
 }
 
 func (o *Options) workers() int {
-	if o.Workers > 0 {
-		return o.Workers
+	n := o.Workers
+	if n == 0 {
+		n = runtime.NumCPU()
 	}
-	return runtime.NumCPU()
+	if cpus := math.Ceil(o.MaxCPU / 100); cpus > 0 && cpus < float64(n) {
+		n = int(cpus)
+	}
+	return n
 }
 
 // Target is memory to scan: a [Source] that is opened when it is its turn, and

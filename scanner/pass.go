@@ -142,6 +142,7 @@ func (p *pass) produce(ctx context.Context, i int, units chan<- unit) bool {
 	if ctx.Err() != nil {
 		return false
 	}
+	began := time.Now()
 	source, err := p.targets[i].Open()
 	if err != nil {
 		p.refuse(i, err)
@@ -158,6 +159,7 @@ func (p *pass) produce(ctx context.Context, i int, units chan<- unit) bool {
 		p.refuse(i, err)
 		return true
 	}
+	p.limiter.pause(ctx, 0, time.Since(began))
 	p.known.Add(src.Pages())
 	for len(spans) > 0 {
 		var next []Span

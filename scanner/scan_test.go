@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -247,6 +250,55 @@ func TestScanChecksOptions(t *testing.T) {
 	}, Options{})
 	if err == nil {
 		t.Error("Scan of images with pages of different sizes: no error")
+	}
+}
+
+func TestLimiter(t *testing.T) {
+	second := time.Second
+	for _, tt := range []struct {
+		name    string
+		o       Options
+		workers int
+		bytes   int
+		busy    time.Duration
+		want    time.Duration // after two such pieces of work
+	}{
+		{name: "none", workers: 2, bytes: 1 << 20, busy: second},
+		{name: "rate", o: Options{MaxRate: 1 << 20}, workers: 2, bytes: 1 << 20, busy: second, want: 2 * second},
+		{name: "half a CPU", o: Options{MaxCPU: 50}, workers: 1, bytes: 1 << 20, busy: second, want: 4 * second},
+		{name: "all CPUs", o: Options{MaxCPU: 200}, workers: 2, bytes: 1 << 20, busy: second},
+		{name: "one CPU of two", o: Options{MaxCPU: 100}, workers: 2, bytes: 1 << 20, busy: second, want: 2 * second},
+		{name: "both, CPU is less", o: Options{MaxCPU: 25, MaxRate: 1 << 20}, workers: 1, bytes: 1 << 20, busy: second, want: 8 * second},
+		{name: "next to nothing", o: Options{MaxCPU: 1e-300}, workers: 1, busy: second, want: math.MaxInt64/2 + 1},
+		{name: "both, rate is less", o: Options{MaxCPU: 50, MaxRate: 1 << 18}, workers: 1, bytes: 1 << 20, busy: second, want: 8 * second},
+	} {
+		l := newLimiter(&tt.o, tt.workers)
+		l.take(tt.bytes, tt.busy)
+		if got := l.take(tt.bytes, tt.busy); got != tt.want {
+			t.Errorf("%s: must have taken %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Workers that have to share a CPU would wait for it, and their waiting would count
+// as work.
+func TestMaxCPULimitsWorkers(t *testing.T) {
+	for _, tt := range []struct {
+		o    Options
+		want int
+	}{
+		{Options{Workers: 8}, 8},
+		{Options{Workers: 8, MaxCPU: 70}, 1},
+		{Options{Workers: 8, MaxCPU: 100}, 1},
+		{Options{Workers: 8, MaxCPU: 101}, 2},
+		{Options{Workers: 8, MaxCPU: 0.01}, 1},
+		{Options{Workers: 8, MaxCPU: 1e300}, 8},
+		{Options{Workers: 1, MaxCPU: 300}, 1},
+		{Options{MaxCPU: 1e9}, runtime.NumCPU()},
+	} {
+		if got := tt.o.workers(); got != tt.want {
+			t.Errorf("%+v: %d workers, want %d", tt.o, got, tt.want)
+		}
 	}
 }
 
