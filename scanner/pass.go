@@ -1,14 +1,13 @@
 package scanner
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -18,7 +17,7 @@ type pass struct {
 	workers int
 	limiter *limiter
 
-	// admit is called for each source that was opened, one after the other. An
+	// admit is called for each source that was opened, by one goroutine. An
 	// error ends the pass.
 	admit func(Source) error
 
@@ -36,16 +35,12 @@ type pass struct {
 	pages atomic.Uint64 // read so far
 	known atomic.Uint64 // pages of the sources opened so far, about
 
-	mu       sync.Mutex // guards what follows, and kept, until run returns
-	err      error      // of admit
-	refusals []refusal  // which become refused
-	outcome
-}
+	sources atomic.Int64  // open, and not kept
+	closed  chan struct{} // has room for one: another source was closed
 
-// refusal is that of a target with its number.
-type refusal struct {
-	target int
-	Refusal
+	mu  sync.Mutex // guards what follows, and kept, until run returns
+	err error      // of admit
+	outcome
 }
 
 // taker takes in pages, in two steps for each batch. It may keep neither mem nor
@@ -98,42 +93,25 @@ func cut(spans []Span) (unit, rest []Span) {
 	return spans[:n], spans[n:]
 }
 
-// maxProducers is how many targets are opened at the same time at most. A small
-// process takes as long to be opened as to be read.
-const maxProducers = 8
-
-// run reads everything, or stops when ctx is done. Sources are opened as workers get
-// to them, so that thousands of processes need few descriptors.
+// run reads everything, or stops when ctx is done. Sources are opened one by one
+// as workers get to them, so that thousands of processes need few descriptors.
 func (p *pass) run(ctx context.Context) {
 	units := make(chan unit, min(p.workers, 32))
-	var producers, workers sync.WaitGroup
-	var next atomic.Int64
-	for range min(p.workers, maxProducers) {
-		producers.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(p.targets) {
-					return
-				}
-				if !p.produce(ctx, i, units) {
-					p.cutShort()
-					return
-				}
-			}
-		})
-	}
+	p.closed = make(chan struct{}, 1)
+	var workers sync.WaitGroup
 	go func() {
 		defer close(units)
-		producers.Wait()
+		for i := range p.targets {
+			if !p.produce(ctx, i, units) {
+				p.cutShort()
+				return
+			}
+		}
 	}()
 	for range p.workers {
 		workers.Go(func() { p.work(ctx, units) })
 	}
 	workers.Wait()
-	slices.SortStableFunc(p.refusals, func(a, b refusal) int { return cmp.Compare(a.target, b.target) })
-	for _, r := range p.refusals {
-		p.refused = append(p.refused, r.Refusal)
-	}
 }
 
 // produce opens a target and hands its spans to the workers. It returns false
@@ -143,20 +121,23 @@ func (p *pass) produce(ctx context.Context, i int, units chan<- unit) bool {
 		return false
 	}
 	began := time.Now()
-	source, err := p.targets[i].Open()
+	source, err := p.open(ctx, p.targets[i])
 	if err != nil {
-		p.refuse(i, err)
+		p.refuse(p.targets[i].Name, err)
 		return true
 	}
 	src := &opened{Source: source, target: i}
 	src.pending.Store(1)
 	defer p.done(src)
-	if !p.admitted(src) {
+	if err := p.admit(src); err != nil {
+		p.mu.Lock()
+		p.err = err
+		p.mu.Unlock()
 		return false
 	}
-	spans, err := src.Spans(nil)
+	spans, err := allSpans(source)
 	if err != nil {
-		p.refuse(i, err)
+		p.refuse(p.targets[i].Name, err)
 		return true
 	}
 	p.limiter.pause(ctx, 0, time.Since(began))
@@ -175,14 +156,33 @@ func (p *pass) produce(ctx context.Context, i int, units chan<- unit) bool {
 	return true
 }
 
-// admitted reports whether the source, and each before it, is admitted.
-func (p *pass) admitted(src Source) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.err == nil {
-		p.err = p.admit(src)
+// open opens a target. If there are no descriptors it waits until the workers are
+// done with another source.
+func (p *pass) open(ctx context.Context, t Target) (Source, error) {
+	for {
+		others := p.sources.Load()
+		source, err := t.Open()
+		if err == nil {
+			p.sources.Add(1)
+		}
+		if others == 0 || !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+			return source, err
+		}
+		select {
+		case <-p.closed:
+		case <-ctx.Done():
+			return nil, err
+		}
 	}
-	return p.err == nil
+}
+
+// allSpans returns the spans of a source, or those that may have something in them
+// if that is found sooner.
+func allSpans(source Source) ([]Span, error) {
+	if process, ok := source.(*Process); ok {
+		return process.likelySpans()
+	}
+	return source.Spans(nil)
 }
 
 // done counts a unit of a source as done, and closes or keeps it after the last.
@@ -199,17 +199,22 @@ func (p *pass) done(src *opened) {
 	if !keep {
 		_ = src.Close() // it was only read
 	}
+	p.sources.Add(-1)
+	select {
+	case p.closed <- struct{}{}:
+	default:
+	}
 }
 
 // refuse records why a target could not be read at all.
-func (p *pass) refuse(target int, err error) {
+func (p *pass) refuse(name string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if errors.Is(err, ErrGone) || errors.Is(err, ErrNoProcess) {
 		p.gone++
 		return
 	}
-	p.refusals = append(p.refusals, refusal{target, Refusal{p.targets[target].Name, err}})
+	p.refused = append(p.refused, Refusal{name, err})
 	p.cut = true
 }
 

@@ -347,11 +347,24 @@ func (p *Process) Close() error {
 }
 
 // Spans implements [Source].
-func (p *Process) Spans(dst []Span) ([]Span, error) {
+func (p *Process) Spans(dst []Span) ([]Span, error) { return p.listSpans(dst, 0) }
+
+// likelySpans returns spans that together have all that is there. An area that is
+// smaller than a batch is among them unseen: to look is as much work as to read it
+// together with others.
+func (p *Process) likelySpans() ([]Span, error) { return p.listSpans(nil, BatchBytes) }
+
+// listSpans appends the spans of areas that have something in them, or are smaller
+// than small.
+func (p *Process) listSpans(dst []Span, small uint64) ([]Span, error) {
 	b := borrow()
 	defer giveBack(b)
 	for i := range p.areas {
 		a := &p.areas[i]
+		if a.end-a.start < small {
+			dst = append(dst, Span{a.start, a.end, i})
+			continue
+		}
 		var err error
 		if dst, err = p.spans(dst, a.start, a.end, i, b); err != nil {
 			return dst, p.fail("list", err)
@@ -363,12 +376,8 @@ func (p *Process) Spans(dst []Span) ([]Span, error) {
 	return dst, nil
 }
 
-// spans appends the spans of start..end, each from where there is something, if it
-// is large: to look is as much work as to read it.
+// spans appends the spans of start..end, each from where there is something.
 func (p *Process) spans(dst []Span, start, end uint64, part int, b *liveBuffer) ([]Span, error) {
-	if end-start <= BatchBytes {
-		return append(dst, Span{start, end, part}), nil
-	}
 	for start < end {
 		at, err := p.pagemap.find(start, end, b)
 		if err != nil {

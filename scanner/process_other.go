@@ -52,6 +52,8 @@ func (p *Process) Read(context.Context, Span, *Buffer, func(mem []byte, runs []R
 	return Tally{}, &Error{Op: "read", Name: p.Name(), Err: ErrNotSupported}
 }
 
+func (p *Process) likelySpans() ([]Span, error) { return p.Spans(nil) }
+
 func (p *Process) readSpans(ctx context.Context, spans []Span, b *Buffer, each func(mem []byte, runs []Run) error) (Tally, error) {
 	return p.Read(ctx, spans[0], b, each)
 }

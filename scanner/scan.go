@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,11 @@ import (
 func Scan(ctx context.Context, targets []Target, o Options) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err
+	}
+	// With the first file that package os opens, Go sets up its poller, and ends the
+	// program if no descriptor is left for that. So it is done before there are few.
+	if f, err := os.Open(os.DevNull); err == nil {
+		_ = f.Close() // nothing was written
 	}
 	return newScan(targets, o).do(ctx)
 }

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -250,6 +254,46 @@ func TestScanChecksOptions(t *testing.T) {
 	}, Options{})
 	if err == nil {
 		t.Error("Scan of images with pages of different sizes: no error")
+	}
+}
+
+// scarce is a source that takes a descriptor of a few.
+type scarce struct {
+	Source
+	taken *atomic.Int64
+}
+
+func (s scarce) Close() error {
+	s.taken.Add(-1)
+	return s.Source.Close()
+}
+
+// Where there are few descriptors, a target is opened when another is done with. The
+// first that was read stays open.
+func TestScanWaitsForDescriptors(t *testing.T) {
+	const pages, targets = 50, 30
+	mem := pagesOf(t, pages, func(i int) int { return i })
+	for _, tt := range []struct{ descriptors, workers, refused int }{
+		{descriptors: 2, workers: 1}, {descriptors: 2, workers: 8}, {descriptors: 5, workers: 2},
+		{descriptors: 1, workers: 2, refused: targets - 1}, {descriptors: 0, workers: 1, refused: targets},
+	} {
+		var taken atomic.Int64
+		own := OwnTarget("", mem)
+		target := Target{Name: "scarce", Open: func() (Source, error) {
+			if taken.Add(1) > int64(tt.descriptors) {
+				taken.Add(-1)
+				return nil, newError("open", "scarce", &fs.PathError{Op: "open", Err: syscall.EMFILE})
+			}
+			src, err := own.Open()
+			return scarce{src, &taken}, err
+		}}
+		r, err := Scan(t.Context(), slices.Repeat([]Target{target}, targets), Options{Workers: tt.workers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Refused) != tt.refused || r.Pages != uint64(pages*(targets-tt.refused)) || taken.Load() != 0 {
+			t.Errorf("%+v: %d refused, %d pages, %d still open", tt, len(r.Refused), r.Pages, taken.Load())
+		}
 	}
 }
 
