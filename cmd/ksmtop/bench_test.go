@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ksmtop/ksmtop/internal/ksmtest"
 	"github.com/ksmtop/ksmtop/scanner"
 	"github.com/ksmtop/ksmtop/sim"
 	"github.com/ksmtop/ksmtop/sim/real"
@@ -407,7 +408,7 @@ func TestInitrd(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := exec.LookPath("cpio"); err != nil {
-		t.Skip("there is no cpio to read it with")
+		ksmtest.Skip(t, "there is no cpio to read it with")
 	}
 	cmd := exec.Command("sh", "-c", "zcat ../initrd | cpio -i --quiet && ls -l bin dev init && cat bin/busybox init")
 	cmd.Dir = filepath.Join(dir, "out")
